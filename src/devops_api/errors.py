@@ -1,28 +1,31 @@
 """The exception tree. Handlers and stores raise; `endpoint` alone turns a `ProblemError` into a reply.
 
-    DevopsApiError
-    ├── SettingsError                 exit code 2, every fault at once
-    ├── StoreRefusedError             the database cannot be used as it is: exit code 1
-    └── ProblemError                  a request that is answered with an RFC 9457 problem
-        ├── MalformedError            400
-        ├── UnauthorizedError         401
-        ├── ForbiddenError            403
-        ├── NotFoundError             404
-        ├── MethodNotAllowedError     405
-        ├── NotAcceptableError        406
-        ├── ConflictError             409
-        ├── PreconditionFailedError   412
-        ├── TooLargeError             413
-        ├── UnsupportedMediaTypeError 415
-        ├── InvalidError              422, every fault at once
-        ├── TimedOutError             504
-        └── UnavailableError          503 with Retry-After
-            ├── OverloadedError       shed before any work was done
-            └── StoreUnavailableError the store does not answer, or cannot write
+DevopsApiError
+├── SettingsError                 exit code 2, every fault at once
+├── ListenError                   the address cannot be listened on: exit code 1
+├── StoreRefusedError             the database cannot be used as it is: exit code 1
+└── ProblemError                  a request that is answered with an RFC 9457 problem
+    ├── MalformedError            400
+    ├── UnauthorizedError         401
+    ├── ForbiddenError            403
+    ├── NotFoundError             404
+    ├── MethodNotAllowedError     405
+    ├── NotAcceptableError        406
+    ├── SlowRequestError          408
+    ├── ConflictError             409
+    ├── PreconditionFailedError   412
+    ├── TooLargeError             413
+    ├── UnsupportedMediaTypeError 415
+    ├── InvalidError              422, every fault at once
+    ├── ImportStoppedError        422 with what is stored of an import that was told to stop at a bad line
+    ├── TimedOutError             504
+    └── UnavailableError          503 with Retry-After
+        ├── OverloadedError       shed before any work was done
+        └── StoreUnavailableError the store does not answer, or cannot write
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class Fault(NamedTuple):
@@ -49,20 +52,32 @@ class SettingsError(DevopsApiError):
         self.faults = tuple(faults)
 
 
+class ListenError(DevopsApiError):
+    """The address or port cannot be listened on."""
+
+
 class StoreRefusedError(DevopsApiError):
     """The database is newer than the code, is corrupt, or belongs to another program."""
 
 
 class ProblemError(DevopsApiError):
-    """A request that cannot be served as asked; `str()` is the problem's `detail`."""
+    """A request that cannot be served as asked; `str()` is the problem's `detail`, `members` extend the document."""
 
     status: ClassVar[int]
     title: ClassVar[str]
 
-    def __init__(self, detail: str, *, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.faults = tuple(faults)
         self.headers = headers or {}
+        self.members = members or {}
 
 
 class MalformedError(ProblemError):
@@ -107,6 +122,13 @@ class NotAcceptableError(ProblemError):
     title = "Not acceptable"
 
 
+class SlowRequestError(ProblemError):
+    """The body did not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
+
+
 class ConflictError(ProblemError):
     """The change collides with another item, such as one that holds the same `sku`."""
 
@@ -143,7 +165,14 @@ class InvalidError(ProblemError):
 
     def __init__(self, faults: Sequence[Fault], detail: str | None = None) -> None:
         count = len(faults)
-        super().__init__(detail or f"{count} fault{'s' if count != 1 else ''} in the request", faults=faults)
+        super().__init__(detail or ("1 fault was found" if count == 1 else f"{count} faults were found"), faults=faults)
+
+
+class ImportStoppedError(ProblemError):
+    """An import stopped at its first bad line, as asked; the members say what is stored."""
+
+    status = 422
+    title = "Import stopped"
 
 
 class TimedOutError(ProblemError):
@@ -159,8 +188,8 @@ class UnavailableError(ProblemError):
     status = 503
     title = "Unavailable"
 
-    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+    def __init__(self, detail: str, *, retry_after_s: int = 1, members: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, members=members)
 
 
 class OverloadedError(UnavailableError):

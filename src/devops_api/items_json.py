@@ -26,11 +26,19 @@ from devops_api.items import (
 _T = TypeVar("_T")
 
 FIELDS: Final = ItemFields.__struct_fields__
+SERVER_FIELDS: Final = ("id", "created_at", "updated_at", "version")
 _REQUIRED: Final = ("name", "price")
 _PLAIN_PRICE = re.compile(rb"(\d{1,10})(?:\.(\d{1,2}))?")
 _JSON_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array",
-               dict: "an object", type(None): "null"}
+_TYPE_NAMES = {
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
 
 
 class ItemBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -57,10 +65,7 @@ def decode_item(body: bytes) -> ItemFields:
         return _fields_of(_decode_body(body))
     except (msgspec.MsgspecError, ValueError):
         parse_json(body)
-        fields, faults = _read_item(body, "")
-        if fields is None:
-            raise InvalidError(faults) from None
-        return fields
+        return _require(_read_item(body, ""))
 
 
 def decode_items(body: bytes, most: int) -> list[ItemFields]:
@@ -89,20 +94,32 @@ def decode_patch(body: bytes) -> Callable[[Item], ItemFields]:
     return apply
 
 
+def decode_line(line: bytes) -> ItemFields:
+    """Decode one line of an import, in which the server's own fields are passed over: an export can be imported.
+
+    Raises as `decode_item` does.
+    """
+    try:
+        return _fields_of(_decode_body(line))
+    except (msgspec.MsgspecError, ValueError):
+        document = parse_json(line)
+        if not isinstance(document, dict):
+            return decode_item(line)
+        raw = {name: text for name, text in _decode_object(line).items() if name not in SERVER_FIELDS}
+        return _require(_build(raw, ""))
+
+
 def decode_row(row: Mapping[str, str]) -> ItemFields:
     """Decode one row of a CSV file: `tags` separated by blanks, an empty cell is an absent field.
 
     Raises InvalidError with every fault.
     """
-    raw = {name: orjson.dumps(cell) for name, cell in row.items() if cell != ""}
+    raw = {name: orjson.dumps(cell) for name, cell in row.items() if cell != "" and name not in SERVER_FIELDS}
     if "price" in raw and _JSON_NUMBER.fullmatch(row["price"].encode()):
         raw["price"] = row["price"].encode()
     if "tags" in raw:
         raw["tags"] = orjson.dumps(row["tags"].split())
-    fields, faults = _build(raw, "")
-    if fields is None:
-        raise InvalidError(faults)
-    return fields
+    return _require(_build(raw, ""))
 
 
 def parse_json(body: bytes) -> Any:
@@ -137,6 +154,13 @@ def _scale(digits: Sequence[int], exponent: int) -> tuple[int, bool]:
     text = "".join(map(str, digits))
     kept = max(len(text) + exponent + 2, 0)
     return int(text[:kept].ljust(kept, "0") or "0"), bool(text[kept:].strip("0"))
+
+
+def _require(read: tuple[ItemFields | None, list[Fault]]) -> ItemFields:
+    fields, faults = read
+    if fields is None:
+        raise InvalidError(faults) from None
+    return fields
 
 
 def _fields_of(body: ItemBody) -> ItemFields:
@@ -188,7 +212,9 @@ def _collect_value(name: str, raw: bytes, at: str, values: dict[str, Any], fault
             values[name] = parse_price(raw)
         elif name == "tags":
             tags = _expect(raw, list)
-            faults += [Fault(at if index is None else f"{at}/{index}", detail) for index, detail in find_tag_faults(tags)]
+            faults += [
+                Fault(at if index is None else f"{at}/{index}", detail) for index, detail in find_tag_faults(tags)
+            ]
             values[name] = tuple(tags)
         else:
             values[name] = _NORMALISE[name](_expect(raw, str))

@@ -7,9 +7,10 @@ the README's table and `devops-api serve --help` are made from them.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from devops_api.errors import SettingsError
+from devops_api.tokens import Tokens, read_tokens
 
 PREFIX: Final = "DEVOPS_API_"
 KIB: Final = 1024
@@ -31,11 +32,15 @@ def _setting(default: _T, parse: Callable[[str], _T], accepts: str, meaning: str
 
 
 def _number(default: int, least: int, most: int, meaning: str) -> int:
-    return _setting(default, lambda text: _in_range(int(text), least, most), f"a whole number, {least} to {most}", meaning)
+    return _setting(
+        default, lambda text: _in_range(int(text), least, most), f"a whole number, {least} to {most}", meaning
+    )
 
 
 def _seconds(default: float, least: float, most: float, meaning: str) -> float:
-    return _setting(default, lambda text: _in_range(float(text), least, most), f"seconds, {least:g} to {most:g}", meaning)
+    return _setting(
+        default, lambda text: _in_range(float(text), least, most), f"seconds, {least:g} to {most:g}", meaning
+    )
 
 
 def _in_range(value: _T, least: float, most: float) -> _T:
@@ -71,12 +76,6 @@ def _host(text: str) -> str:
     return text
 
 
-def _readable_file(text: str) -> Path:
-    path = Path(text)
-    with path.open("rb"):
-        return path
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, with the defaults of a first run."""
@@ -84,27 +83,44 @@ class Settings:
     host: str = _setting("127.0.0.1", _host, "an address or a host's name", "address to listen on")
     port: int = _number(8000, 0, 65535, "port to listen on; 0 takes a free one")
     database_url: str = _setting(
-        "sqlite:///data/items.db", _sqlite_url, "sqlite:///relative/file or sqlite:////absolute/file", "where items live"
+        "sqlite:///data/items.db",
+        _sqlite_url,
+        "sqlite:///relative/file or sqlite:////absolute/file",
+        "where items live",
     )
-    log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error",
-                              "least level that is logged")
-    log_format: str = _setting("auto", _choice("auto", "json", "console"), "auto, json or console",
-                               "auto writes for people on a terminal and JSON elsewhere")
-    access_log: bool = _setting(False, _boolean, "true or false",
-                                "log every request, not only failed, slow and sampled ones")
+    log_level: str = _setting(
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "debug, info, warning or error",
+        "least level that is logged",
+    )
+    log_format: str = _setting(
+        "auto",
+        _choice("auto", "json", "console"),
+        "auto, json or console",
+        "auto writes for people on a terminal and JSON elsewhere",
+    )
+    access_log: bool = _setting(
+        False, _boolean, "true or false", "log every request, not only failed, slow and sampled ones"
+    )
     slow_request_s: float = _seconds(1.0, 0.001, 3600, "requests that take longer are logged")
     max_body_bytes: int = _number(MIB, KIB, 1024 * MIB, "longest body of a request, batch and import apart")
     max_in_flight: int = _number(1024, 1, 1_000_000, "requests at once; above it 503 with Retry-After")
     request_timeout_s: float = _seconds(30, 0.01, 3600, "longest time for a request, import and export apart")
-    header_timeout_s: float = _seconds(10, 0.01, 3600, "longest time for a request's headers to arrive")
-    keepalive_timeout_s: float = _seconds(75, 0, 3600, "how long an idle connection is kept")
+    header_timeout_s: float = _seconds(10, 0.01, 3600, "longest time from connecting to the end of the first headers")
+    keepalive_timeout_s: float = _seconds(
+        75, 0, 3600, "how long a connection may be idle or take over the next headers"
+    )
     export_timeout_s: float = _seconds(300, 0.01, 86400, "longest time for an export or for an import's next bytes")
     drain_delay_s: float = _seconds(1, 0, 300, "time from failing readiness to the last accepted connection")
     stop_timeout_s: float = _seconds(9, 0.1, 3600, "whole time for a stop, the drain delay in it")
     forced_samples_per_s: int = _number(10, 0, 100_000, "traces a second that callers can force by traceparent")
-    tokens_file: Path | None = _setting(None, _readable_file, "a readable file", "tokens that may call /items; open without")
-    metrics_port: int | None = _setting(None, lambda text: _in_range(int(text), 0, 65535), "a port, 0 to 65535",
-                                        "serve /metrics on a port of its own")
+    tokens_file: Tokens | None = _setting(
+        None, lambda text: read_tokens(Path(text)), "a file of tokens", "who may call /items; open to everyone without"
+    )
+    metrics_port: int | None = _setting(
+        None, lambda text: _in_range(int(text), 0, 65535), "a port, 0 to 65535", "serve /metrics on a port of its own"
+    )
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -121,13 +137,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             continue
         try:
             values[name] = known[name].parse(text)
-        except (ValueError, KeyError, OSError):
-            faults.append(f"{variable}={text!r} must be {known[name].accepts}")
+        except (ValueError, KeyError, OSError) as error:
+            faults.append(_describe_fault(variable, text, known[name], error))
     if values.get("drain_delay_s", 0) >= values.get("stop_timeout_s", Settings().stop_timeout_s):
         faults.append(f"{PREFIX}DRAIN_DELAY_S must be below {PREFIX}STOP_TIMEOUT_S, which includes it")
     if faults:
         raise SettingsError(faults)
     return Settings(**values)
+
+
+def _describe_fault(variable: str, text: str, setting: Setting, error: Exception) -> str:
+    """What is wrong with a variable; a URL may hold a password, so its value is left out."""
+    shown = variable if variable.endswith("_URL") else f"{variable}={text!r}"
+    reason = f": {error}" if variable.endswith("_FILE") else ""
+    return f"{shown} must be {setting.accepts}{reason}"
 
 
 def iterate_settings() -> Iterator[tuple[str, Setting]]:

@@ -1,0 +1,63 @@
+# Needs Python 3.11 or newer and make; uv is fetched into .tools/ by the first target that needs it.
+PYTHON ?= python3
+UV ?= .tools/bin/uv
+NEEDS_UV = $(filter .tools/bin/uv,$(UV))
+RUN = $(UV) run --locked
+export UV_PYTHON_DOWNLOADS ?= never
+export UV_PYTHON ?= $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null)
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(NEEDS_UV) ## the service on http://127.0.0.1:8000, items in data/items.db
+	$(RUN) --no-dev devops-api serve
+
+.PHONY: test
+test: $(NEEDS_UV) ## the test suite (ARGS="-k name" for a part of it)
+	$(RUN) pytest -m "not containers" $(ARGS)
+
+.PHONY: check
+check: lint test ## everything that must hold before a commit: lint and test
+
+.PHONY: lint
+lint: $(NEEDS_UV) ## style, types, layers, generated files, configuration
+	$(UV) lock --check
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python -m observability --check
+	$(RUN) yamllint --strict .
+	$(RUN) hadolint --config .hadolint.yaml docker/Dockerfile
+	$(RUN) check-jsonschema --builtin-schema vendor.compose-spec compose.yml
+
+.PHONY: format
+format: $(NEEDS_UV) ## let ruff format and mend what it can
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+.PHONY: generate
+generate: $(NEEDS_UV) ## write what is generated: dashboards and rules
+	$(RUN) python -m observability
+
+.PHONY: up
+up: ## API, Prometheus and Grafana, healthy when it returns
+	docker compose up -d --wait --build
+
+.PHONY: down
+down: ## stop them; items and metrics stay in their volumes
+	docker compose down
+
+.PHONY: smoke
+smoke: $(NEEDS_UV) ## build the image, run it and the whole composition, and use them (needs Docker)
+	$(RUN) pytest -m containers $(ARGS)
+
+.tools/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13"; exit 1; }
+	@$(PYTHON) -m venv .tools \
+	  || { echo "this Python has no venv (on Debian: apt install python3-venv), or give a uv: make UV=uv"; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'

@@ -1,0 +1,96 @@
+"""The composition root: every part is made here and handed to the parts above it. Tests call the same functions."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from devops_api.docs import Documents
+from devops_api.endpoint import Endpoint
+from devops_api.gate import Gate
+from devops_api.handlers import ItemHandlers
+from devops_api.handlers_bulk import BulkHandlers
+from devops_api.logs import Logs
+from devops_api.probes import Probes
+from devops_api.routes import add_metrics_route, add_routes
+from devops_api.settings import Settings
+from devops_api.store import ItemStore
+from devops_api.store_metered import MeteredStore
+from devops_api.store_sqlite import open_sqlite_store
+from devops_api.telemetry import Telemetry, create_telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts that outlive a request. `metrics_app` is None unless the metrics have a port of their own."""
+
+    settings: Settings
+    app: web.Application
+    metrics_app: web.Application | None
+    gate: Gate
+    telemetry: Telemetry
+    logs: Logs
+
+
+def create_app(settings: Settings, environment: Mapping[str, str], logs: Logs) -> web.Application:
+    """The application alone, for a server that is not ours."""
+    return create_service(settings, environment, logs).app
+
+
+def create_service(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Service:
+    """Open the store and make every part. StoreRefusedError and StoreUnavailableError where there is no store."""
+    telemetry = create_telemetry(settings, environment, logs)
+    store = MeteredStore(open_sqlite_store(database_path(settings), observer=telemetry.writer), telemetry)
+    gate = Gate(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
+    endpoint = Endpoint(
+        gate=gate,
+        telemetry=telemetry,
+        logs=logs,
+        tokens=settings.tokens_file,
+        slow_request_s=settings.slow_request_s,
+        logs_every_request=settings.access_log,
+    )
+    probes = Probes(store=store, telemetry=telemetry, gate=gate)
+    app = web.Application()
+    add_routes(
+        app.router,
+        endpoint,
+        ItemHandlers(store=store, telemetry=telemetry, endpoint=endpoint, max_body_bytes=settings.max_body_bytes),
+        BulkHandlers(
+            store=store,
+            telemetry=telemetry,
+            endpoint=endpoint,
+            gate=gate,
+            read_timeout_s=settings.request_timeout_s,
+            export_timeout_s=settings.export_timeout_s,
+        ),
+        probes,
+        Documents(),
+        has_metrics=settings.metrics_port is None,
+    )
+    metrics_app = None
+    if settings.metrics_port is not None:
+        metrics_app = web.Application()
+        add_metrics_route(metrics_app.router, endpoint, probes)
+    app.cleanup_ctx.append(lambda _: _run_parts(gate, store, telemetry))
+    return Service(settings, app, metrics_app, gate, telemetry, logs)
+
+
+def database_path(settings: Settings) -> Path:
+    """The file that an SQLite URL names."""
+    return Path(settings.database_url.removeprefix("sqlite:///"))
+
+
+async def _run_parts(gate: Gate, store: ItemStore, telemetry: Telemetry) -> AsyncIterator[None]:
+    """What runs beside the requests, and what is let go of after the last of them."""
+    sweeping = asyncio.create_task(gate.sweep())
+    telemetry.start()
+    yield
+    sweeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeping
+    await store.close()
+    telemetry.stop()

@@ -1,0 +1,211 @@
+"""What surrounds every handler, bound once per route: request id, admission, access, errors to replies, telemetry.
+
+A wrapper bound to the route costs about half of what a middleware does, and sees the route's own template for free.
+"""
+
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Final, cast
+
+from aiohttp import web
+
+from devops_api.errors import (
+    MethodNotAllowedError,
+    NotFoundError,
+    OverloadedError,
+    ProblemError,
+    SlowRequestError,
+    TimedOutError,
+)
+from devops_api.gate import Gate
+from devops_api.logs import Logs
+from devops_api.problems import create_problem_reply, reply_to_error
+from devops_api.telemetry import Telemetry, TraceIds, trace_id_of
+from devops_api.tokens import Scope, Tokens
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+TRACE: Final = web.RequestKey("trace", TraceIds)
+ERROR_TYPE: Final = web.RequestKey("error_type", str)
+PRINCIPAL: Final = web.RequestKey("principal", str)
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+UNMATCHED_ROUTE: Final = "/{unmatched}"
+_SERVER_ERROR: Final = 500
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's code for a client that went away before the reply
+
+_take_request_id = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+
+
+class Endpoint:
+    """Makes of a handler what aiohttp is given for a route."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        telemetry: Telemetry,
+        logs: Logs,
+        tokens: Tokens | None,
+        slow_request_s: float,
+        logs_every_request: bool,
+    ) -> None:
+        self._gate = gate
+        self._telemetry = telemetry
+        self._logs = logs
+        self._tokens = tokens
+        self._slow_request_s = -1.0 if logs_every_request else slow_request_s
+        self._id_prefix = secrets.token_hex(8)
+        self._id_counter = itertools.count(1)
+
+    def bind(
+        self, route: str, handler: Handler, *, scope: Scope | None = None, timeout_s: float | None = None
+    ) -> Handler:
+        """Surround a handler that is admitted, may need a token of `scope`, and is cancelled after `timeout_s`."""
+        gate, tokens = self._gate, self._tokens
+        limit_s = gate.timeout_s if timeout_s is None else timeout_s
+
+        async def admit(request: web.Request) -> web.StreamResponse:
+            task = _current_task()
+            gate.enter(task, limit_s)
+            try:
+                if tokens is not None and scope is not None:
+                    request[PRINCIPAL] = tokens.check(request.headers.get("Authorization"), scope).name
+                return await handler(request)
+            except asyncio.CancelledError:
+                if gate.take_expiry(task):
+                    raise _time_out(request, limit_s) from None
+                raise
+            finally:
+                gate.leave(task)
+
+        return self.bind_probe(route, admit)
+
+    def bind_probe(self, route: str, handler: Handler) -> Handler:
+        """Surround a handler that answers whatever the load: probes, metrics, documents."""
+        telemetry, gate = self._telemetry, self._gate
+        recorder = telemetry.bind_route(route)
+
+        async def respond(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except ProblemError as error:
+                return self._reply(request, error)
+            except (ConnectionError, web.HTTPException):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500 with a request id, and is logged
+                return self._crash(request, error)
+
+        async def respond_traced(request: web.Request) -> web.StreamResponse:
+            request[TRACE] = telemetry.current_trace()
+            return await respond(request)
+
+        async def endpoint(request: web.Request) -> web.StreamResponse:
+            started = perf_counter()
+            headers = request.headers
+            request_id = headers.get(REQUEST_ID_HEADER)
+            if request_id is None or not _take_request_id(request_id):
+                request_id = f"{self._id_prefix}{next(self._id_counter):08x}"
+            request[REQUEST_ID] = request_id
+            try:
+                if telemetry.sample(headers.get("traceparent")):
+                    response = await telemetry.trace(request, respond_traced)
+                else:
+                    response = await respond(request)
+            except (asyncio.CancelledError, ConnectionError):
+                status = _SERVER_ERROR if ERROR_TYPE in request else CLIENT_CLOSED_REQUEST
+                recorder.record(
+                    request.method, status, perf_counter() - started, request.get(ERROR_TYPE), request.get(TRACE)
+                )
+                raise
+            if not response.prepared:
+                response.headers[REQUEST_ID_HEADER] = request_id
+                if gate.is_draining:
+                    response.force_close()
+            trace = request.get(TRACE)
+            duration_s = perf_counter() - started
+            recorder.record(request.method, response.status, duration_s, request.get(ERROR_TYPE), trace)
+            if trace is not None or duration_s > self._slow_request_s:
+                self._log_request(request, route, response.status, duration_s)
+            return response
+
+        return endpoint
+
+    def bind_allowed(self, route: str, allowed: tuple[str, ...]) -> Handler:
+        """Answer every other method of a resource: OPTIONS with what is allowed, the rest with 405."""
+        allow = {"Allow": ", ".join(allowed)}
+
+        async def refuse(request: web.Request) -> web.StreamResponse:
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers=allow)
+            raise MethodNotAllowedError(
+                f"{request.method} is not allowed here; these are: {allow['Allow']}", headers=allow
+            )
+
+        return self.bind_probe(route, refuse)
+
+    def bind_unmatched(self) -> Handler:
+        """Answer every path that no route has, under one route value."""
+
+        async def refuse(request: web.Request) -> web.StreamResponse:
+            raise NotFoundError("There is nothing at this path; /docs lists what there is")
+
+        return self.bind_probe(UNMATCHED_ROUTE, refuse)
+
+    def emit(self, event: str, request: web.Request, **fields: Any) -> None:
+        """Log an event of this request, with its id and its trace."""
+        trace = request.get(TRACE)
+        self._logs.emit(
+            event,
+            request_id=request[REQUEST_ID],
+            trace_id=trace.trace_id if trace else trace_id_of(request.headers.get("traceparent")),
+            span_id=trace.span_id if trace else None,
+            **fields,
+        )
+
+    def _reply(self, request: web.Request, error: ProblemError) -> web.Response:
+        if error.status >= _SERVER_ERROR:
+            request[ERROR_TYPE] = type(error).__name__
+            if not isinstance(error, OverloadedError):
+                self.emit("request_failed", request, error=error)
+        _require_unanswered(request, error)
+        return reply_to_error(error, instance=request.path, request_id=request[REQUEST_ID])
+
+    def _crash(self, request: web.Request, error: Exception) -> web.Response:
+        request[ERROR_TYPE] = type(error).__qualname__
+        self.emit("request_failed", request, error=error)
+        _require_unanswered(request, error)
+        detail = "The service failed to answer; its log has the cause under this request_id"
+        return create_problem_reply(
+            _SERVER_ERROR, "Internal error", detail, instance=request.path, request_id=request[REQUEST_ID]
+        )
+
+    def _log_request(self, request: web.Request, route: str, status: int, duration_s: float) -> None:
+        self.emit(
+            "request",
+            request,
+            method=request.method,
+            route=route,
+            status=status,
+            duration_ms=round(duration_s * 1e3, 3),
+        )
+
+
+def _require_unanswered(request: web.Request, error: Exception) -> None:
+    """Break the connection where a reply has begun: its end is missing, and the client must see that."""
+    if request.writer.output_size:
+        raise ConnectionResetError("the reply broke off") from error
+
+
+def _time_out(request: web.Request, limit_s: float) -> ProblemError:
+    if not request.content.is_eof():
+        return SlowRequestError(f"The body did not arrive within {limit_s:g} s")
+    return TimedOutError(f"The request took longer than {limit_s:g} s")
+
+
+def _current_task() -> asyncio.Task[object]:
+    return cast("asyncio.Task[object]", asyncio.current_task())

@@ -1,0 +1,69 @@
+"""Every URL of the service, on one screen."""
+
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from devops_api.bodies import expect_continue
+from devops_api.docs import Documents
+from devops_api.endpoint import Endpoint, Handler
+from devops_api.handlers import ItemHandlers
+from devops_api.handlers_bulk import BulkHandlers
+from devops_api.probes import Probes
+
+FOREVER_S: Final = float("inf")  # Streams have time limits of their own.
+
+
+def add_routes(
+    router: web.UrlDispatcher,
+    endpoint: Endpoint,
+    items: ItemHandlers,
+    bulk: BulkHandlers,
+    probes: Probes,
+    documents: Documents,
+    *,
+    has_metrics: bool,
+) -> None:
+    """Register every route; a path's other methods are answered with 405, every other path with 404."""
+    read, write, probe = (
+        partial(endpoint.bind, scope="read"),
+        partial(endpoint.bind, scope="write"),
+        endpoint.bind_probe,
+    )
+    export, import_ = partial(read, timeout_s=FOREVER_S), partial(write, timeout_s=FOREVER_S)
+    table = {
+        "/items": {"GET": (read, items.list_items), "POST": (write, items.create_item)},
+        "/items/batch": {"POST": (write, items.create_batch)},
+        "/items/import": {"POST": (import_, bulk.import_items)},
+        "/items/export": {"GET": (export, bulk.export_items)},
+        "/items/{id}": {
+            "GET": (read, items.get_item),
+            "PUT": (write, items.replace_item),
+            "PATCH": (write, items.patch_item),
+            "DELETE": (write, items.delete_item),
+        },
+        "/health": {"GET": (probe, probes.get_health)},
+        "/livez": {"GET": (probe, probes.get_liveness)},
+        "/readyz": {"GET": (probe, probes.get_readiness)},
+        "/openapi.json": {"GET": (probe, documents.get_openapi)},
+        "/docs": {"GET": (probe, documents.get_page)},
+    }
+    for path, methods in table.items():
+        _add(router, endpoint, path, {method: bind(path, handler) for method, (bind, handler) in methods.items()})
+    if has_metrics:
+        add_metrics_route(router, endpoint, probes)
+    router.add_route("*", "/{unmatched:.*}", endpoint.bind_unmatched())
+
+
+def add_metrics_route(router: web.UrlDispatcher, endpoint: Endpoint, probes: Probes) -> None:
+    """Register /metrics, on the service's own port or on one apart."""
+    _add(router, endpoint, "/metrics", {"GET": endpoint.bind_probe("/metrics", probes.get_metrics)})
+
+
+def _add(router: web.UrlDispatcher, endpoint: Endpoint, path: str, handlers: dict[str, Handler]) -> None:
+    if "GET" in handlers:
+        handlers |= {"HEAD": handlers["GET"]}
+    for method, handler in handlers.items():
+        router.add_route(method, path, handler, expect_handler=expect_continue)
+    router.add_route("*", path, endpoint.bind_allowed(path, (*handlers, "OPTIONS")))

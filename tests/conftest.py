@@ -1,0 +1,85 @@
+"""A real service for every test that wants one: the composition root's own, on a free port, with a database file."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+import pytest_asyncio
+from devops_api.logs import open_logs
+
+from devops_api.app import Service, create_service
+from devops_api.serve import serve
+from devops_api.settings import Settings
+
+
+@dataclass
+class Running:
+    """A service under test: a client bound to it, its parts, and the file that its log goes to."""
+
+    client: aiohttp.ClientSession
+    service: Service
+    url: str
+    log_path: Path
+    log_file: BinaryIO
+    stop: asyncio.Event
+    serving: asyncio.Task[None]
+
+    def read_log(self) -> list[str]:
+        """The lines written so far; close the log first where the last ones matter."""
+        return self.log_path.read_text().splitlines()
+
+
+StartService = Callable[..., Awaitable[Running]]
+
+
+@pytest_asyncio.fixture
+async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
+    """Start a service with the settings given; it is stopped when the test ends."""
+    started: list[Running] = []
+
+    async def start(environment: dict[str, str] | None = None, **settings: Any) -> Running:
+        number = len(started)
+        log_path = tmp_path / f"log-{number}.jsonl"
+        log_file = log_path.open("wb", buffering=0)
+        logs = open_logs("debug", "json", log_file.fileno())
+        defaults = {
+            "port": 0,
+            "database_url": f"sqlite:///{tmp_path}/items.db",
+            "drain_delay_s": 0,
+            "stop_timeout_s": 5,
+        }
+        service = create_service(Settings(**(defaults | settings)), environment or {}, logs)
+        stop = asyncio.Event()
+        listening: asyncio.Future[list[tuple[str, int]]] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve(service, stop, on_listening=listening.set_result))
+        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        host, port = listening.result()[0]
+        client = aiohttp.ClientSession(f"http://{host}:{port}")
+        running = Running(client, service, f"http://{host}:{port}", log_path, log_file, stop, serving)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        await running.client.close()
+        running.stop.set()
+        await running.serving
+        running.service.logs.close(timeout_s=1)
+        running.log_file.close()
+
+
+@pytest_asyncio.fixture
+async def running(start_service: StartService) -> Running:
+    """A service with the default settings."""
+    return await start_service()
+
+
+@pytest_asyncio.fixture
+async def client(running: Running) -> aiohttp.ClientSession:
+    """A client of a service with the default settings."""
+    return running.client
