@@ -81,6 +81,13 @@ def test_every_fault_of_a_body_is_named_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["1e99999999999999999999", "1e-99999999999999999999", "0e99999999999999999999"])
+def test_an_exponent_that_no_decimal_can_hold_is_a_fault_of_the_price(text: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        decode_item(f'{{"name":"a","price":{text}}}'.encode())
+    assert pointers(caught.value) == ["/price"]
+
+
 @pytest.mark.parametrize("price", ['"9.99"', "true", "null", "[1]", "{}"])
 def test_a_price_that_is_no_number_is_refused_by_its_type(price: str) -> None:
     with pytest.raises(InvalidError) as caught:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from devops_api.docs import Documents
 from devops_api.endpoint import Endpoint
+from devops_api.faults import Faults
 from devops_api.gate import Gate
 from devops_api.handlers import ItemHandlers
 from devops_api.handlers_bulk import BulkHandlers
@@ -69,6 +70,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
         ),
         probes,
         Documents(),
+        Faults() if settings.faults else None,
         has_metrics=settings.metrics_port is None,
     )
     metrics_app = None

@@ -63,7 +63,10 @@ def etag_of(item: Item) -> str:
 
 
 def read_if_match(request: web.Request) -> frozenset[int] | None:
-    """The versions that `If-Match` accepts; None where it is absent or `*`. Weak tags match nothing (RFC 9110, 13.1.1)."""
+    """The versions that `If-Match` accepts; None where it is absent or `*`.
+
+    Weak tags match nothing (RFC 9110, 13.1.1). MalformedError.
+    """
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return None

@@ -89,16 +89,7 @@ class Endpoint:
         """Surround a handler that answers whatever the load: probes, metrics, documents."""
         telemetry, gate = self._telemetry, self._gate
         recorder = telemetry.bind_route(route)
-
-        async def respond(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except ProblemError as error:
-                return self._reply(request, error)
-            except (ConnectionError, web.HTTPException):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500 with a request id, and is logged
-                return self._crash(request, error)
+        respond = self._catch(handler)
 
         async def respond_traced(request: web.Request) -> web.StreamResponse:
             request[TRACE] = telemetry.current_trace()
@@ -106,13 +97,9 @@ class Endpoint:
 
         async def endpoint(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
-            headers = request.headers
-            request_id = headers.get(REQUEST_ID_HEADER)
-            if request_id is None or not _take_request_id(request_id):
-                request_id = f"{self._id_prefix}{next(self._id_counter):08x}"
-            request[REQUEST_ID] = request_id
+            request_id = request[REQUEST_ID] = self._choose_id(request)
             try:
-                if telemetry.sample(headers.get("traceparent")):
+                if telemetry.sample(request.headers.get("traceparent")):
                     response = await telemetry.trace(request, respond_traced)
                 else:
                     response = await respond(request)
@@ -151,7 +138,7 @@ class Endpoint:
     def bind_unmatched(self) -> Handler:
         """Answer every path that no route has, under one route value."""
 
-        async def refuse(request: web.Request) -> web.StreamResponse:
+        async def refuse(_: web.Request) -> web.StreamResponse:
             raise NotFoundError("There is nothing at this path; /docs lists what there is")
 
         return self.bind_probe(UNMATCHED_ROUTE, refuse)
@@ -166,6 +153,28 @@ class Endpoint:
             span_id=trace.span_id if trace else None,
             **fields,
         )
+
+    def _choose_id(self, request: web.Request) -> str:
+        """The caller's request id where it is usable, else one of ours."""
+        request_id = request.headers.get(REQUEST_ID_HEADER)
+        if request_id is not None and _take_request_id(request_id):
+            return request_id
+        return f"{self._id_prefix}{next(self._id_counter):08x}"
+
+    def _catch(self, handler: Handler) -> Handler:
+        """Answer what a handler raises."""
+
+        async def respond(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except ProblemError as error:
+                return self._reply(request, error)
+            except (ConnectionError, web.HTTPException):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a 500 with a request id, and is logged
+                return self._crash(request, error)
+
+        return respond
 
     def _reply(self, request: web.Request, error: ProblemError) -> web.Response:
         if error.status >= _SERVER_ERROR:

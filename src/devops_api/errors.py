@@ -18,6 +18,7 @@ DevopsApiError
     ├── UnsupportedMediaTypeError 415
     ├── InvalidError              422, every fault at once
     ├── ImportStoppedError        422 with what is stored of an import that was told to stop at a bad line
+    ├── InjectedFaultError        500, asked for through /faults
     ├── TimedOutError             504
     └── UnavailableError          503 with Retry-After
         ├── OverloadedError       shed before any work was done
@@ -173,6 +174,13 @@ class ImportStoppedError(ProblemError):
 
     status = 422
     title = "Import stopped"
+
+
+class InjectedFaultError(ProblemError):
+    """A failure that was asked for through /faults, for practice."""
+
+    status = 500
+    title = "Injected fault"
 
 
 class TimedOutError(ProblemError):

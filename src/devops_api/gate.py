@@ -1,6 +1,6 @@
 """Who is in: a bound on requests in flight, their deadlines, and whether the service is on its way out.
 
-One periodic sweep looks at all deadlines, since a timer for each request costs ten times what the rest of the gate does.
+One periodic sweep looks at all deadlines: a timer for each request costs ten times what the rest of the gate does.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from devops_api.errors import OverloadedError
 
 SWEEPS_PER_TIMEOUT: Final = 10
 SWEEP_MAX_S: Final = 0.25
+POLL_S: Final = 0.01
 
 
 class Gate:
@@ -65,6 +66,6 @@ class Gate:
     async def wait_empty(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; False where that takes longer than `timeout_s`."""
         deadline = monotonic() + timeout_s
-        while self._deadlines and monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        while self._deadlines and monotonic() < deadline:  # noqa: ASYNC110 - an event would cost every request
+            await asyncio.sleep(POLL_S)
         return not self._deadlines

@@ -138,10 +138,10 @@ class Importer:
         report.created += outcome.created
         report.updated += outcome.updated
         report.stored_through_line = last_line
-        for index, detail in outcome.rejections:
-            report.reject(lines[index], detail)
+        for row, detail in outcome.rejections:
+            report.reject(lines[row], detail)
             if self._stops_at_error:
-                report.stored_through_line = lines[index] - 1
+                report.stored_through_line = lines[row] - 1
                 self.is_stopped = True
 
 

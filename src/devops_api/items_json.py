@@ -7,7 +7,7 @@ never through a float: 1.100 is 110 hundredths and 1.101 is refused.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -39,6 +39,7 @@ _TYPE_NAMES = {
     dict: "an object",
     type(None): "null",
 }
+_HIGHEST_DIGIT: Final = 9  # the power of ten of the first digit of 9 999 999 999.99
 
 
 class ItemBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -138,12 +139,16 @@ def parse_price(raw: bytes) -> int:
         return int(whole) * 100 + (int(fraction.ljust(2, b"0")) if fraction else 0)
     if not _JSON_NUMBER.fullmatch(raw):
         raise ValueError(f"must be a number, not {_name_type(orjson.loads(raw))}")
-    number = Decimal(raw.decode())
+    try:
+        number = Decimal(raw.decode())
+    except InvalidOperation:
+        raise ValueError("must not have an exponent of that size") from None
     if number.is_zero():
         return 0
-    if number < 0 or number.adjusted() >= 10:
+    if number < 0 or number.adjusted() > _HIGHEST_DIGIT:
         raise ValueError("must be 0 to 9999999999.99")
-    hundredths, rest = _scale(*number.as_tuple()[1:])
+    _, digits, exponent = number.as_tuple()
+    hundredths, rest = _scale(digits, int(exponent))
     if rest:
         raise ValueError("must be a whole number of hundredths")
     return hundredths
@@ -225,7 +230,9 @@ def _collect_value(name: str, raw: bytes, at: str, values: dict[str, Any], fault
 def _expect(raw: bytes, kind: type[_T]) -> _T:
     value = orjson.loads(raw)
     if not isinstance(value, kind):
-        raise ValueError(f"must be {_TYPE_NAMES[kind]}, not {_name_type(value)}")
+        raise ValueError(  # noqa: TRY004 - a fault of the data, not of the program
+            f"must be {_TYPE_NAMES[kind]}, not {_name_type(value)}"
+        )
     return value
 
 

@@ -6,9 +6,9 @@ is refused under others.
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import orjson
 
@@ -21,21 +21,28 @@ LIMIT_MAX: Final = 200
 TEXT_MAX: Final = 200
 SORTS: Final = tuple(sign + key for key in SORT_KEYS for sign in ("", "-"))
 FILTER_PARAMETERS: Final = ("sort", "q", "tag", "min_price", "max_price", "sku")
+_KEY_TYPES: Final[dict[str, type]] = {"created_at": type(None), "price": int, "name": str}
 LIST_PARAMETERS: Final = ("limit", "cursor", *FILTER_PARAMETERS, "count")
 
 
 class Parameters(Protocol):
     """A query string: a mapping whose keys may repeat."""
 
-    def getall(self, key: str, /) -> Sequence[str]: ...
-    def keys(self) -> Any: ...
+    def getall(self, key: str, /) -> Sequence[str]:
+        """Every value of a parameter, in order; KeyError where it is absent."""
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, once for each value."""
+
+    def __contains__(self, key: object, /) -> bool:
+        """Whether a parameter is there."""
 
 
 def read_query(parameters: Parameters, known: Sequence[str] = LIST_PARAMETERS) -> ItemQuery:
     """Read a query string. InvalidError names every parameter that is wrong, unknown or given twice."""
     faults: list[Fault] = []
     values: dict[str, Any] = {}
-    for name in dict.fromkeys(parameters.keys()):
+    for name in dict.fromkeys(parameters):
         given = parameters.getall(name)
         if name not in known:
             faults.append(_fault(name, f"is not known here; these are: {', '.join(known)}"))
@@ -44,7 +51,7 @@ def read_query(parameters: Parameters, known: Sequence[str] = LIST_PARAMETERS) -
         elif name in _READERS:
             _read(name, given, values, faults)
     query = ItemQuery(**values)
-    if "cursor" in parameters.keys() and not faults:
+    if "cursor" in parameters and not faults:
         query = query._replace(after=_read_cursor(parameters.getall("cursor")[0], query, faults))
     if faults:
         raise InvalidError(faults)
@@ -61,15 +68,14 @@ def write_cursor(query: ItemQuery) -> str | None:
 def _read_cursor(text: str, query: ItemQuery, faults: list[Fault]) -> Position | None:
     try:
         digest, key, item_id = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        expected = {"created_at": type(None), "price": int, "name": str}[query.sort]
-        if not isinstance(item_id, str) or type(key) is not expected:
-            raise ValueError
+        if not isinstance(item_id, str) or type(key) is not _KEY_TYPES[query.sort]:
+            raise TypeError  # noqa: TRY301 - one answer for every way of being no cursor
     except (ValueError, TypeError, binascii.Error):
         faults.append(_fault("cursor", "is not a cursor; take `next` of a page as it is"))
         return None
     if digest != _digest(query):
         faults.append(_fault("cursor", "belongs to another sort or other filters"))
-    return Position(key, item_id)
+    return Position(cast("int | str | None", key), item_id)
 
 
 def _digest(query: ItemQuery) -> str:
@@ -89,7 +95,12 @@ def _fault(name: str, detail: str) -> Fault:
 
 
 def _limit(given: Sequence[str]) -> dict[str, Any]:
-    if not (given[0].isascii() and given[0].isdigit() and len(given[0]) < 5 and 1 <= int(given[0]) <= LIMIT_MAX):
+    if not (
+        given[0].isascii()
+        and given[0].isdigit()
+        and len(given[0]) <= len(str(LIMIT_MAX))
+        and 1 <= int(given[0]) <= LIMIT_MAX
+    ):
         raise ValueError(f"must be a whole number, 1 to {LIMIT_MAX}")
     return {"limit": int(given[0])}
 

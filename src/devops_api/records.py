@@ -7,14 +7,14 @@ RECORD_BYTES_MAX: Final = 64 * 1024  # an item at its longest, every character e
 
 
 class Record(NamedTuple):
-    """One record with the number of the line it starts on, from 1; `text` is None where it is too long to be an item."""
+    """One record and the line it starts on, from 1; `text` is None where it is too long to be an item."""
 
     line: int
     text: bytes | None
 
 
 class RecordSplitter:
-    """Cuts at line ends; where `has_quotes`, only at those outside of CSV's double quotes. Blank records are left out."""
+    """Cuts at line ends, with `has_quotes` only at those outside of CSV's quotes. Blank records are left out."""
 
     def __init__(self, *, has_quotes: bool) -> None:
         self._has_quotes = has_quotes

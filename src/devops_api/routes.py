@@ -1,5 +1,6 @@
 """Every URL of the service, on one screen."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -8,31 +9,37 @@ from aiohttp import web
 from devops_api.bodies import expect_continue
 from devops_api.docs import Documents
 from devops_api.endpoint import Endpoint, Handler
+from devops_api.faults import Faults
 from devops_api.handlers import ItemHandlers
 from devops_api.handlers_bulk import BulkHandlers
 from devops_api.probes import Probes
 
+_Table = dict[str, dict[str, tuple[Callable[[str, Handler], Handler], Handler]]]
 FOREVER_S: Final = float("inf")  # Streams have time limits of their own.
 
 
-def add_routes(
+def add_routes(  # noqa: PLR0917 - one call, in the composition root
     router: web.UrlDispatcher,
     endpoint: Endpoint,
     items: ItemHandlers,
     bulk: BulkHandlers,
     probes: Probes,
     documents: Documents,
+    faults: Faults | None,
     *,
     has_metrics: bool,
 ) -> None:
-    """Register every route; a path's other methods are answered with 405, every other path with 404."""
+    """Register every route; a path's other methods are answered with 405, every other path with 404.
+
+    With `faults` the item routes suffer what it plans.
+    """
     read, write, probe = (
         partial(endpoint.bind, scope="read"),
         partial(endpoint.bind, scope="write"),
         endpoint.bind_probe,
     )
     export, import_ = partial(read, timeout_s=FOREVER_S), partial(write, timeout_s=FOREVER_S)
-    table = {
+    table: _Table = {
         "/items": {"GET": (read, items.list_items), "POST": (write, items.create_item)},
         "/items/batch": {"POST": (write, items.create_batch)},
         "/items/import": {"POST": (import_, bulk.import_items)},
@@ -49,6 +56,14 @@ def add_routes(
         "/openapi.json": {"GET": (probe, documents.get_openapi)},
         "/docs": {"GET": (probe, documents.get_page)},
     }
+    if faults is not None:
+        table = _inject(table, faults) | {
+            "/faults": {
+                "GET": (read, faults.get_plan),
+                "PUT": (write, faults.put_plan),
+                "DELETE": (write, faults.delete_plan),
+            }
+        }
     for path, methods in table.items():
         _add(router, endpoint, path, {method: bind(path, handler) for method, (bind, handler) in methods.items()})
     if has_metrics:
@@ -59,6 +74,16 @@ def add_routes(
 def add_metrics_route(router: web.UrlDispatcher, endpoint: Endpoint, probes: Probes) -> None:
     """Register /metrics, on the service's own port or on one apart."""
     _add(router, endpoint, "/metrics", {"GET": endpoint.bind_probe("/metrics", probes.get_metrics)})
+
+
+def _inject(table: _Table, faults: Faults) -> _Table:
+    return {
+        path: {
+            method: (bind, faults.wrap(path, handler) if path.startswith("/items") else handler)
+            for method, (bind, handler) in methods.items()
+        }
+        for path, methods in table.items()
+    }
 
 
 def _add(router: web.UrlDispatcher, endpoint: Endpoint, path: str, handlers: dict[str, Handler]) -> None:

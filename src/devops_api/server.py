@@ -36,7 +36,11 @@ class Connection(RequestHandler):
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
         """Answer what never reached a handler; endpoints catch everything else."""
         if request.writer.output_size > 0:
@@ -57,6 +61,7 @@ class Server(web.Server):
     """Makes a `Connection` for each client."""
 
     def __call__(self) -> RequestHandler:
+        """A connection, for each that is accepted."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
 

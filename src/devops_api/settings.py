@@ -115,11 +115,14 @@ class Settings:
     drain_delay_s: float = _seconds(1, 0, 300, "time from failing readiness to the last accepted connection")
     stop_timeout_s: float = _seconds(9, 0.1, 3600, "whole time for a stop, the drain delay in it")
     forced_samples_per_s: int = _number(10, 0, 100_000, "traces a second that callers can force by traceparent")
-    tokens_file: Tokens | None = _setting(
+    tokens_file: Tokens | None = _setting(  # noqa: RUF009 - it makes a field
         None, lambda text: read_tokens(Path(text)), "a file of tokens", "who may call /items; open to everyone without"
     )
     metrics_port: int | None = _setting(
         None, lambda text: _in_range(int(text), 0, 65535), "a port, 0 to 65535", "serve /metrics on a port of its own"
+    )
+    faults: bool = _setting(
+        False, _boolean, "true or false", "open /faults, which makes requests fail or slow for practice"
     )
 
 

@@ -4,7 +4,7 @@ A write returns only when it is on disk. Writes are atomic and happen one after 
 Every call raises StoreUnavailableError where the database cannot be read or written now; nothing was changed then.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 from devops_api.items import Item, ItemFields
@@ -62,9 +62,9 @@ class Created(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A row of an import that the store refused: its index in the chunk and why."""
+    """A row of an import that the store refused: its place in the chunk, from 0, and why."""
 
-    index: int
+    row: int
     detail: str
 
 
@@ -108,7 +108,7 @@ class ItemStore(Protocol):
     async def delete(self, item_id: str, expected: frozenset[int] | None = None) -> None:
         """Remove the item. NotFoundError, PreconditionFailedError."""
 
-    def export(self, query: ItemQuery) -> AsyncIterator[Sequence[Item]]:
+    def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
         """All matches in order, in chunks, from one snapshot; `limit`, `after`, `has_total` are not looked at.
 
         The snapshot is held until the iterator is closed: close it (`contextlib.aclosing`).
