@@ -81,7 +81,7 @@ def test_every_fault_of_a_body_is_named_at_once() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["1e99999999999999999999", "1e-99999999999999999999", "0e99999999999999999999"])
+@pytest.mark.parametrize("text", ["1e-99999999999999999999", "0e99999999999999999999"])
 def test_an_exponent_that_no_decimal_can_hold_is_a_fault_of_the_price(text: str) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_item(f'{{"name":"a","price":{text}}}'.encode())
