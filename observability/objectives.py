@@ -1,0 +1,92 @@
+"""What the service promises, and every number that rules, alerts and dashboards share.
+
+Burn rates are those of the SRE workbook (chapter 5, "Multiwindow, multi-burn-rate alerts"): at 14.4 times the allowed
+error ratio, 2 % of a 30-day budget is gone in an hour.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from devops_api.metrics import HTTP_BUCKETS_S
+
+Severity = Literal["page", "ticket"]
+
+JOB: Final = "devops-api"
+MINUTE_S: Final = 60
+HOUR_S: Final = 60 * MINUTE_S
+DAY_S: Final = 24 * HOUR_S
+
+
+class Window(NamedTuple):
+    """A span of time by the name that recorded series bear."""
+
+    name: str
+    length_s: int
+
+
+class Burn(NamedTuple):
+    """A pair of windows that must both burn faster than `factor`; the short one ends the alert soon after the cause."""
+
+    long: Window
+    short: Window
+    factor: float
+    severity: Severity
+    for_s: int
+
+
+class Objective(NamedTuple):
+    """A promise over 30 days: at least `target` of the requests that `counted` counts are not among `bad`.
+
+    `counted` and `bad` are the middles of recorded names, `job:<counted>:rate5m`.
+    """
+
+    name: str
+    target: float
+    promise: str
+    counted: str
+    bad: str
+    harm: str
+
+    @property
+    def budget(self) -> float:
+        """The ratio of bad requests that is allowed."""
+        return round(1 - self.target, 9)
+
+
+W5M: Final = Window("5m", 5 * MINUTE_S)
+W30M: Final = Window("30m", 30 * MINUTE_S)
+W1H: Final = Window("1h", HOUR_S)
+W2H: Final = Window("2h", 2 * HOUR_S)
+W6H: Final = Window("6h", 6 * HOUR_S)
+W1D: Final = Window("1d", DAY_S)
+W3D: Final = Window("3d", 3 * DAY_S)
+W30D: Final = Window("30d", 30 * DAY_S)
+WINDOWS: Final = (W5M, W30M, W1H, W2H, W6H, W1D, W3D, W30D)
+
+BURNS: Final = (
+    Burn(W1H, W5M, 14.4, "page", 2 * MINUTE_S),
+    Burn(W6H, W30M, 6, "page", 15 * MINUTE_S),
+    Burn(W1D, W2H, 3, "ticket", HOUR_S),
+    Burn(W3D, W6H, 1, "ticket", 3 * HOUR_S),
+)
+
+LATENCY_BOUND_S: Final = 0.1
+if LATENCY_BOUND_S not in HTTP_BUCKETS_S:
+    raise AssertionError("the latency objective must be a bucket's bound, or its ratio would be a guess")
+
+AVAILABILITY: Final = Objective(
+    "availability",
+    0.999,
+    "99.9 % of item requests over 30 days do not fail with 5xx",
+    "item_requests",
+    "item_requests_failed",
+    "requests fail with a 5xx",
+)
+LATENCY: Final = Objective(
+    "latency",
+    0.99,
+    "99 % of item requests over 30 days take less than 100 ms; import, export and batch are left out",
+    "item_requests_timed",
+    "item_requests_slow",
+    "requests take longer than 100 ms",
+)
+OBJECTIVES: Final = (AVAILABILITY, LATENCY)
