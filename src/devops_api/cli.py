@@ -17,8 +17,13 @@ first steps:
   devops-api serve                                   the service on http://127.0.0.1:8000, items in data/items.db
   curl http://127.0.0.1:8000/items -H 'Content-Type: application/json' -d '{"name": "Test", "price": 9.99}'
   devops-api healthcheck                             is it well?
+  devops-api export items.csv                        all items, into a file
 
 Every setting is an environment variable; `devops-api serve --help` lists them.
+"""
+_BULK_EPILOG: Final = """\
+NDJSON has an item a line: {"name": "Test", "price": 9.99, "sku": "T-1", "tags": ["new"]}
+CSV has a header that names its columns: name,price,sku,description,tags; tags are separated by blanks.
 """
 
 
@@ -59,7 +64,45 @@ def create_parser() -> argparse.ArgumentParser:
     token = _add_command(commands, "token", _create_token, "make a bearer token and its line for the tokens file")
     token.add_argument("name", help="who it is for: letters, digits, . _ and -")
     token.add_argument("scope", choices=("read", "write"), help="a write token may read too")
+    _add_bulk_commands(commands)
+    backup = _add_command(commands, "backup", _backup, "copy the database to a file, also while the service runs")
+    backup.add_argument("file", help="where to; must not exist yet")
+    restore = _add_command(
+        commands, "restore", _restore, "put a backup in the database's place; stop the service first"
+    )
+    restore.add_argument("file", help="a file that `devops-api backup` made")
+    load = _add_command(commands, "load", _load, "call a service steadily, as its clients would")
+    load.add_argument("--rate", type=_positive, default=20.0, metavar="CALLS", help="calls a second (default 20)")
+    load.add_argument("--duration", type=_positive, default=float("inf"), metavar="SECONDS", help="default: for ever")
+    load.add_argument("--url", default="http://127.0.0.1:8000", help="the service (default %(default)s)")
+    _add_token_option(load)
     return parser
+
+
+def _add_bulk_commands(commands: Any) -> None:
+    for name, command, text, file_help in (
+        ("import", _import, "store the items of a file", "NDJSON or CSV; - reads standard input"),
+        ("export", _export, "write all items to a file, from one snapshot", "where to; - writes to standard output"),
+    ):
+        parser = _add_command(commands, name, command, text, epilog=_BULK_EPILOG)
+        parser.add_argument("file", help=file_help)
+        parser.add_argument("--url", help="a running service; without it the database that the settings name")
+        parser.add_argument("--format", choices=("ndjson", "csv"), help="by default what the file's name ends with")
+        _add_token_option(parser)
+        if name == "import":
+            parser.add_argument("--upsert", action="store_true", help="a row replaces the item with its sku")
+            parser.add_argument("--abort", action="store_true", help="stop at the first bad line")
+
+
+def _add_token_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--token-file", metavar="FILE", help="a file with the bearer token to send")
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError
+    return number
 
 
 def describe_settings() -> str:
@@ -106,6 +149,36 @@ def _create_token(options: argparse.Namespace) -> None:
     sys.stderr.write(
         f"# add this line to the file that {PREFIX}TOKENS_FILE names; the token itself is kept nowhere:\n{line}\n"
     )
+
+
+def _import(options: argparse.Namespace) -> int:
+    from devops_api.cli_bulk import run_import  # noqa: PLC0415
+
+    return run_import(options)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from devops_api.cli_bulk import run_export  # noqa: PLC0415
+
+    return run_export(options)
+
+
+def _backup(options: argparse.Namespace) -> None:
+    from devops_api.cli_backup import run_backup  # noqa: PLC0415
+
+    run_backup(options)
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from devops_api.cli_backup import run_restore  # noqa: PLC0415
+
+    run_restore(options)
+
+
+def _load(options: argparse.Namespace) -> None:
+    from devops_api.cli_load import run_load  # noqa: PLC0415
+
+    run_load(options)
 
 
 def _complain(*lines: str) -> None:
