@@ -1,0 +1,207 @@
+"""The command line is the first thing a stranger meets and the last thing an operator trusts: it runs for real here."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from conftest import StartService
+
+from devops_api.settings import PREFIX, iterate_settings
+
+LINES = [
+    '{"name": "Oak chair", "price": 129, "sku": "C-1", "tags": ["new", "home"]}',
+    '{"name": "Lamp", "price": 9.99, "sku": "L-1", "description": "two\\nlines, \\"quoted\\""}',
+]
+
+
+class Commands:
+    """Runs `devops-api` in a process of its own, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(
+        self, *words: str, text: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DEVOPS_API_", "OTEL_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "devops_api", *words],
+            cwd=self.folder,
+            env=clean | dict(environment or {}),
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    return Commands(tmp_path)
+
+
+def test_help_names_every_command_and_first_steps(commands: Commands) -> None:
+    shown = commands.run("--help").stdout
+    for name in ("serve", "healthcheck", "ping", "token", "import", "export", "backup", "restore", "load"):
+        assert re.search(rf"^\s+{name}\s", shown, re.MULTILINE), name
+        assert commands.run(name, "--help").returncode == 0
+    assert "curl" in shown
+
+
+def test_help_of_serve_lists_every_setting(commands: Commands) -> None:
+    shown = commands.run("serve", "--help").stdout
+    assert all(f"{PREFIX}{name.upper()}" in shown for name, _ in iterate_settings())
+
+
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(commands: Commands) -> None:
+    done = commands.run()
+    assert (done.returncode, "commands:" in done.stdout) == (2, True)
+
+
+def test_wrong_settings_are_all_named_and_the_exit_code_is_2(commands: Commands) -> None:
+    wrong = {f"{PREFIX}PORT": "x", f"{PREFIX}LOG_LEVEL": "loud", "OTEL_TRACES_SAMPLER_ARG": "2"}
+    done = commands.run("serve", environment=wrong)
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in wrong)
+    assert "Traceback" not in done.stderr
+    assert not list(commands.folder.iterdir())
+
+
+def test_a_port_in_use_is_named_and_the_exit_code_is_1(commands: Commands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = commands.run("serve", environment={f"{PREFIX}PORT": port})
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_healthcheck_tells_a_well_service_from_none(commands: Commands, start_service: StartService) -> None:
+    running = await start_service()
+    environment = {f"{PREFIX}PORT": running.url.rpartition(":")[2]}
+    done = await asyncio.to_thread(commands.run, "healthcheck", environment=environment)
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "ok")
+    done = commands.run("healthcheck", environment={f"{PREFIX}PORT": "1"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "refused" in done.stderr
+
+
+def test_the_probes_import_next_to_nothing(commands: Commands) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "devops_api", "ping", "127.0.0.1:1"]
+    done = subprocess.run(words, cwd=commands.folder, capture_output=True, text=True, timeout=60, check=False)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "devops_api.cli_probe" in imported
+    assert not {"asyncio", "aiohttp", "argparse", "http.client", "json", "ssl", "opentelemetry"} & imported
+
+
+def test_ping_times_a_connection_and_says_what_refused(commands: Commands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = commands.run("ping", f"127.0.0.1:{server.getsockname()[1]}")
+    assert done.returncode == 0
+    assert "answered in" in done.stdout
+    assert commands.run("ping", "127.0.0.1:1").returncode == 1
+    assert commands.run("ping", "nowhere").returncode == 2
+
+
+def test_a_token_is_shown_once_and_its_line_is_what_the_file_wants(commands: Commands) -> None:
+    done = commands.run("token", "ops", "read")
+    line = done.stderr.splitlines()[-1]
+    assert re.fullmatch(r"ops read [0-9a-f]{64}", line)
+    assert done.stdout.strip() not in done.stderr
+    (commands.folder / "tokens").write_text(line)
+    done = commands.run("export", "-", environment={f"{PREFIX}TOKENS_FILE": "tokens"})
+    assert done.returncode == 0, done.stderr
+
+
+def test_items_go_in_and_come_out_straight_on_the_database(commands: Commands) -> None:
+    source = commands.folder / "items.ndjson"
+    source.write_text("\n".join([*LINES, '{"name": "", "price": -1}', "nonsense"]))
+    done = commands.run("import", "items.ndjson")
+    assert done.returncode == 1
+    assert "2 created, 0 updated, 2 rejected" in done.stdout
+    assert "line 3: /name" in done.stderr
+    assert "line 4:" in done.stderr
+    assert commands.run("export", "items.csv").returncode == 0
+    rows = list(csv.DictReader(io.StringIO((commands.folder / "items.csv").read_text())))
+    assert {(row["sku"], row["price"]) for row in rows} == {("C-1", "129"), ("L-1", "9.99")}
+    again = commands.run("import", "items.csv", "--upsert")
+    assert (again.returncode, "0 created, 2 updated, 0 rejected" in again.stdout) == (0, True)
+    assert not list(commands.folder.glob("*.part"))
+
+
+def test_an_import_told_to_abort_says_what_is_stored(commands: Commands) -> None:
+    done = commands.run("import", "-", "--abort", text="\n".join([LINES[0], "nonsense", LINES[1]]))
+    assert done.returncode == 1
+    assert "1 created, 0 updated, 1 rejected; dealt with through line 1" in done.stdout
+
+
+async def test_items_go_in_and_come_out_through_a_service(commands: Commands, start_service: StartService) -> None:
+    running = await start_service()
+    (commands.folder / "in.ndjson").write_text("\n".join(LINES))
+    done = await asyncio.to_thread(commands.run, "import", "in.ndjson", "--url", running.url)
+    assert (done.returncode, "2 created" in done.stdout) == (0, True), done.stderr
+    done = await asyncio.to_thread(commands.run, "export", "-", "--url", running.url)
+    assert {json.loads(line)["sku"] for line in done.stdout.splitlines()} == {"C-1", "L-1"}
+
+
+def test_a_service_that_is_not_there_is_named_without_a_traceback(commands: Commands) -> None:
+    done = commands.run("export", "out.csv", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(commands.folder.iterdir())
+
+
+def test_a_backup_brings_back_what_was_there(commands: Commands) -> None:
+    commands.run("import", "-", text=LINES[0])
+    done = commands.run("backup", "copy.db")
+    assert done.returncode == 0, done.stderr
+    commands.run("import", "-", text=LINES[1])
+    assert commands.run("backup", "copy.db").returncode == 1
+    done = commands.run("restore", "copy.db")
+    assert done.returncode == 0, done.stderr
+    exported = commands.run("export", "-").stdout.splitlines()
+    assert [json.loads(line)["sku"] for line in exported] == ["C-1"]
+
+
+async def test_restoring_under_a_running_service_is_refused(
+    commands: Commands, start_service: StartService, tmp_path: Path
+) -> None:
+    running = await start_service()
+    environment = {f"{PREFIX}DATABASE_URL": f"sqlite:///{tmp_path}/items.db"}
+    done = await asyncio.to_thread(commands.run, "backup", "copy.db", environment=environment)
+    assert done.returncode == 0, done.stderr
+    done = await asyncio.to_thread(commands.run, "restore", "copy.db", environment=environment)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    async with running.client.post("/items", json={"name": "Test", "price": 1}) as reply:
+        assert reply.status == 201
+
+
+def test_something_else_is_not_taken_for_a_backup(commands: Commands) -> None:
+    commands.run("import", "-", text=LINES[0])
+    (commands.folder / "notes.txt").write_text("not a database" * 100)
+    done = commands.run("restore", "notes.txt")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert len(commands.run("export", "-").stdout.splitlines()) == 1
+
+
+async def test_a_load_calls_and_says_how_it_goes(commands: Commands, start_service: StartService) -> None:
+    running = await start_service()
+    words = ("load", "--url", running.url, "--rate", "100", "--duration", "2")
+    done = await asyncio.to_thread(commands.run, *words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"calls/s: .*\d+ 2xx", done.stdout)
+    assert "5xx" not in done.stdout
+    assert "no answer" not in done.stdout
