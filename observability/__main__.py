@@ -10,10 +10,16 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from observability.dashboards import create_dashboards
+from observability.rules import create_rule_files
 
+HEADER: Final = "# Made by `python -m observability`; change the Python, not this file."
+WIDTH: Final = 110
+WORD_MAX: Final = 80  # A longer word without a space, such as an address, gets a line of its own.
 GENERATED: Final = Path(__file__).parent / "generated"
 
 
@@ -34,10 +40,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 def generate() -> Mapping[str, str]:
     """Every generated file: its path below the folder, and its text."""
-    return {
-        f"dashboards/{name}.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        for name, document in create_dashboards().items()
-    }
+    boards = {f"dashboards/{name}.json": _write_json(board) for name, board in create_dashboards().items()}
+    return boards | {name: write_yaml(document) for name, document in create_rule_files().items()}
+
+
+def write_yaml(document: Any) -> str:
+    """YAML as people write it: keys in order, sequences indented, text of several lines as a block."""
+    return f"{HEADER}\n{yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)}"
+
+
+def _write_json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        return super().increase_indent(flow, False)
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else ">" if len(text) > WORD_MAX and " " not in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from devops_api.metrics import HTTP_BUCKETS_S
 Severity = Literal["page", "ticket"]
 
 JOB: Final = "devops-api"
+PROMETHEUS_JOB: Final = "prometheus"
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
 DAY_S: Final = 24 * HOUR_S
@@ -32,11 +33,17 @@ class Burn(NamedTuple):
     severity: Severity
     for_s: int
 
+    @property
+    def hours_left(self) -> int:
+        """How long a whole budget lasts at this pace."""
+        return round(W30D.length_s / HOUR_S / self.factor)
+
 
 class Objective(NamedTuple):
     """A promise over 30 days: at least `target` of the requests that `counted` counts are not among `bad`.
 
-    `counted` and `bad` are the middles of recorded names, `job:<counted>:rate5m`.
+    `counted` and `bad` are the middles of recorded names, `job:<counted>:rate5m`; `harm` says what bad requests do, and
+    `felt` what users make of it.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Objective(NamedTuple):
     counted: str
     bad: str
     harm: str
+    felt: str
 
     @property
     def budget(self) -> float:
@@ -62,8 +70,9 @@ W3D: Final = Window("3d", 3 * DAY_S)
 W30D: Final = Window("30d", 30 * DAY_S)
 WINDOWS: Final = (W5M, W30M, W1H, W2H, W6H, W1D, W3D, W30D)
 
+FAST_BURN: Final = Burn(W1H, W5M, 14.4, "page", 2 * MINUTE_S)
 BURNS: Final = (
-    Burn(W1H, W5M, 14.4, "page", 2 * MINUTE_S),
+    FAST_BURN,
     Burn(W6H, W30M, 6, "page", 15 * MINUTE_S),
     Burn(W1D, W2H, 3, "ticket", HOUR_S),
     Burn(W3D, W6H, 1, "ticket", 3 * HOUR_S),
@@ -76,10 +85,11 @@ if LATENCY_BOUND_S not in HTTP_BUCKETS_S:
 AVAILABILITY: Final = Objective(
     "availability",
     0.999,
-    "99.9 % of item requests over 30 days do not fail with 5xx",
+    "99.9 % of item requests over 30 days do not fail with a 5xx",
     "item_requests",
     "item_requests_failed",
-    "requests fail with a 5xx",
+    "fail with a 5xx",
+    "Users see errors.",
 )
 LATENCY: Final = Objective(
     "latency",
@@ -87,6 +97,16 @@ LATENCY: Final = Objective(
     "99 % of item requests over 30 days take less than 100 ms; import, export and batch are left out",
     "item_requests_timed",
     "item_requests_slow",
-    "requests take longer than 100 ms",
+    "take longer than 100 ms",
+    "Users wait.",
 )
 OBJECTIVES: Final = (AVAILABILITY, LATENCY)
+
+
+def format_duration(length_s: float, speed: int = 1) -> str:
+    """A span as Prometheus writes it, `speed` times shorter: a drill lives through an hour in a minute."""
+    milliseconds = round(length_s * 1000 / speed)
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"

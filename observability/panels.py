@@ -313,7 +313,7 @@ def datasource_variable() -> Builder[dashboard.VariableModel]:
 def annotation(
     name: str, expr: str, colour: str, title: str, text: str, *, has_value_as_time: bool = False
 ) -> Builder[dashboard.AnnotationQuery]:
-    """Marks on every graph, where `expr` has a value; with `has_value_as_time` at the times (ms) that the values are."""
+    """Marks on every graph where `expr` has a value; with `has_value_as_time` at the times (ms) that the values are."""
     query = (
         builders.AnnotationQuery()
         .name(name)

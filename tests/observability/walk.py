@@ -35,7 +35,7 @@ def load_rules(folder: Path = GENERATED) -> list[dict[str, Any]]:
     """Every rule of every group, with `group` added."""
     return [
         {**rule, "group": group["name"]}
-        for path in sorted((folder / "rules").glob("*.yml"))
+        for path in sorted(folder.glob("*.yml"))
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
     ]
