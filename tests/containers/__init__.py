@@ -1,0 +1,1 @@
+"""The container suite: what a user does with the image and with compose, on a real engine."""

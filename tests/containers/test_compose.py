@@ -1,0 +1,177 @@
+"""One command brings up the API, Prometheus and Grafana, and what happens in the first is seen in the others."""
+
+import base64
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from containers.conftest import ROOT, refuse_to_disturb
+from containers.engine import BUILD_TIMEOUT_S, Engine, call, wait_for, wait_until_serving
+
+API, PROMETHEUS, GRAFANA = (f"http://127.0.0.1:{port}" for port in (8000, 9090, 3000))
+IMAGE = "devops-api:1.0.0"
+CONFIG = "/etc/observability/prometheus/prometheus.yml"
+SCRAPE_TIMEOUT_S = 45  # three scrapes
+GENERATED = ROOT / "observability/generated"
+DASHBOARDS = sorted((GENERATED / "dashboards").glob("*.json"))
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(BUILD_TIMEOUT_S), pytest.mark.usefixtures("compose")]
+
+
+@pytest.fixture(scope="module")
+def compose(engine: Engine, tree: Path) -> Iterator[Engine]:
+    """The whole of compose.yml, up and healthy, under a project name of its own and without a user's settings."""
+    project = f"devops-api-test-{uuid4().hex[:8]}"
+    stack = Engine(tree, {"COMPOSE_PROJECT_NAME": project, "BIND_ADDRESS": "", "COMPOSE_PROFILES": ""})
+    refuse_to_disturb(stack)
+    before = engine.inspect("image", IMAGE)
+    try:
+        stack.docker("compose", "up", "-d", "--build", "--wait", timeout_s=BUILD_TIMEOUT_S)
+        yield stack
+    finally:
+        stack.docker("compose", "down", "--volumes")
+        engine.restore_tag(IMAGE, before)
+
+
+def query(expression: str) -> list[Any]:
+    """What Prometheus answers to an instant query: a list of series."""
+    reply = call("GET", f"{PROMETHEUS}/api/v1/query?{urllib.parse.urlencode({'query': expression})}").json()
+    assert reply["status"] == "success", reply
+    return list(reply["data"]["result"])
+
+
+def read_number(expression: str) -> float:
+    """The one number that Prometheus answers. LookupError where there is none yet."""
+    return float(query(expression)[0]["value"][1])
+
+
+def create_item(name: str = "Test") -> str:
+    """Create an item; its path."""
+    reply = call("POST", f"{API}/items", {"name": name, "price": 9.99})
+    assert reply.status == 201, reply
+    return reply.headers["location"]
+
+
+def test_every_service_is_healthy_and_holds_no_more_rights_than_it_needs(compose: Engine) -> None:
+    names = compose.docker("compose", "ps", "--format", "{{.Service}} {{.Name}} {{.Health}}").splitlines()
+    assert sorted(line.split()[0] for line in names) == ["api", "grafana", "prometheus"]
+    for service, name, health in (line.split() for line in names):
+        host = compose.inspect("container", name)["HostConfig"]
+        assert health == "healthy", service
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert host["Memory"] > 0, service
+        assert host["NanoCpus"] > 0, service
+        assert host["PidsLimit"] > 0, service
+        assert host["LogConfig"]["Config"].keys() >= {"max-size", "max-file"}, service
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", service
+        ports = [binding["HostIp"] for bindings in host["PortBindings"].values() for binding in bindings]
+        assert ports == ["127.0.0.1"], service
+
+
+def test_the_names_that_people_type_exist(compose: Engine) -> None:
+    assert compose.inspect("container", "api")["Config"]["Image"] == IMAGE
+    network = compose.inspect("network", "devops-network")
+    assert len(network["Containers"]) == 3
+
+
+def test_prometheus_scrapes_the_api_and_counts_what_a_client_creates() -> None:
+    wait_for("the first scrape", lambda: read_number('up{job="devops-api"}') == 1, SCRAPE_TIMEOUT_S)
+    settled = read_exposed_total()
+    for _ in range(7):
+        create_item()
+    assert read_exposed_total() == settled + 7
+    counted = "sum(items_created_total)"
+    wait_for("the seven to be counted", lambda: read_number(counted) == settled + 7, SCRAPE_TIMEOUT_S)
+
+
+def read_exposed_total() -> float:
+    """`items_created_total` as /metrics shows it now."""
+    text = call("GET", f"{API}/metrics").body.decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("items_created_total"))
+
+
+def test_prometheus_keeps_35_days_and_exemplars(compose: Engine) -> None:
+    compose.docker("compose", "exec", "-T", "prometheus", "promtool", "check", "config", "--lint=all", CONFIG)
+    flags = call("GET", f"{PROMETHEUS}/api/v1/status/flags").json()["data"]
+    assert flags["storage.tsdb.retention.time"] in {"5w", "35d"}
+    assert "exemplar-storage" in flags["enable-feature"]
+    assert flags["web.enable-lifecycle"] == "false"
+    targets = call("GET", f"{PROMETHEUS}/api/v1/targets").json()["data"]["activeTargets"]
+    assert {target["labels"]["job"] for target in targets} == {"devops-api", "prometheus"}
+    assert {target["scrapeInterval"] for target in targets} == {"15s"}
+
+
+def test_prometheus_loads_every_committed_rule() -> None:
+    committed = {path.name for path in GENERATED.glob("*.yml")}
+    assert committed
+    groups = call("GET", f"{PROMETHEUS}/api/v1/rules").json()["data"]["groups"]
+    assert {Path(group["file"]).name for group in groups} == committed
+    assert [rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")] == []
+
+
+def test_grafana_provisions_every_dashboard() -> None:
+    assert call("GET", f"{GRAFANA}/api/health").json()["database"] == "ok"
+    user, password = (os.environ.get(f"GRAFANA_ADMIN_{name}") or "admin" for name in ("USER", "PASSWORD"))
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    found = call("GET", f"{GRAFANA}/api/search?type=dash-db", headers={"Authorization": f"Basic {login}"}).json()
+    assert DASHBOARDS
+    assert {board["uid"] for board in found} == {json.loads(path.read_text())["uid"] for path in DASHBOARDS}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_query_of_a_dashboard_returns_data(path: Path) -> None:
+    location = create_item()
+    expressions = list(iterate_expressions(json.loads(path.read_text())))
+    assert expressions
+
+    def has_data(expression: str) -> bool:
+        call("GET", API + location)
+        return bool(query(expression))
+
+    for expression in expressions:
+        wait_for(f"data for {expression}", lambda asked=expression: has_data(asked), timeout_s=120, pause_s=1)  # type: ignore[misc]
+
+
+def iterate_expressions(board: Any) -> Iterator[str]:
+    """The queries of every panel, with Grafana's variables set as they stand when the dashboard is opened."""
+    panels = [each for panel in board["panels"] for each in (panel, *panel.get("panels", []))]
+    for target in (target for panel in panels for target in panel.get("targets", [])):
+        expression = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "5m")
+        yield re.sub(r"\$\{?\w+(:\w+)?\}?", ".+", expression.replace("$__interval", "15s"))
+
+
+def test_items_survive_a_restart_and_a_new_container(compose: Engine) -> None:
+    location = create_item("kept")
+    compose.docker("compose", "restart", "api")
+    wait_until_serving(API)
+    assert call("GET", API + location).json()["name"] == "kept"
+    first = compose.inspect("container", "api")["Id"]
+    compose.docker("compose", "up", "-d", "--wait", "--force-recreate", "api")
+    assert compose.inspect("container", "api")["Id"] != first
+    assert call("GET", API + location).json()["name"] == "kept"
+
+
+def test_one_container_reaches_another_by_name(compose: Engine) -> None:
+    assert "prometheus:9090" in compose.docker("exec", "api", "devops-api", "ping", "prometheus:9090")
+    assert compose.run("exec", "api", "devops-api", "ping", "prometheus:1").returncode == 1
+
+
+def test_down_stops_cleanly_and_up_brings_everything_back(compose: Engine) -> None:
+    location = create_item("kept")
+    compose.docker("compose", "stop", "api")
+    stopped = compose.inspect("container", "api")["State"]
+    assert stopped["ExitCode"] == 0
+    compose.docker("compose", "down")
+    assert compose.inspect("container", "api") is None
+    assert compose.inspect("network", "devops-network") is None
+    compose.docker("compose", "up", "-d", "--wait")
+    assert call("GET", API + location).json()["name"] == "kept"
