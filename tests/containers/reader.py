@@ -15,7 +15,7 @@ from uuid import uuid4
 from containers.engine import TIMEOUT_S, Engine, call, wait_for, wait_until_serving
 
 API: Final = "http://localhost:8000"
-IMAGES: Final = ("devops-api:1.0.0", "devops-api:test", "someone/devops-api:1.0.0", "someone/devops-api:latest")
+IMAGES: Final = ("devops-api:1.0.0", "devops-api:test")
 CONTAINERS: Final = ("devops-api", "api-test", "api")
 VOLUME: Final = "items"
 CTRL_C: Final = "^C"
@@ -34,11 +34,13 @@ class Running:
 class Reader:
     """A person with two terminals: one for what stays in the foreground, one for everything else.
 
-    `shows` maps a command to the regular expression that what it prints has to match. The sets hold what to clean up.
+    `shows` maps a command to the regular expression that what it prints has to match, `account` is what stands for
+    YOUR_USERNAME. The sets hold what to clean up.
     """
 
     engine: Engine
     shows: Mapping[str, str]
+    account: str
     foreground: Running | None = None
     containers: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
@@ -46,7 +48,7 @@ class Reader:
 
     def type(self, line: str) -> None:
         """Run one line of the README as it stands. AssertionError where it fails or does not print what it should."""
-        line = line.replace("YOUR_USERNAME", "someone")
+        line = line.replace("YOUR_USERNAME", self.account)
         if line == CTRL_C:
             self.interrupt()
         elif re.match(r"docker run|docker compose up|make (run|up)", line):
@@ -59,9 +61,10 @@ class Reader:
             self.run(line)
 
     def run(self, line: str) -> None:
-        """A command that ends by itself. A build takes the name of the image before it away: that one is remembered."""
+        """A command that ends by itself. What a build takes the name away from and what is tagged is remembered."""
         if "build" in line:
             self.images |= {image["Id"] for name in IMAGES if (image := self.engine.inspect("image", name))}
+        self.images |= {word for word in line.split() if word.startswith(f"{self.account}/")}
         done = self.engine.bash(line)
         self.check(line, done.returncode, done.stdout)
 

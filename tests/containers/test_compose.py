@@ -77,6 +77,25 @@ def test_every_service_is_healthy_and_holds_no_more_rights_than_it_needs(compose
         assert ports == ["127.0.0.1"], service
 
 
+def test_variables_choose_addresses_images_and_the_first_login(compose: Engine) -> None:
+    chosen = {
+        "BIND_ADDRESS": "192.0.2.1",
+        "PYTHON_IMAGE": "python:3.11-slim",
+        "PROMETHEUS_IMAGE": "example.org/prometheus:1",
+        "GRAFANA_IMAGE": "example.org/grafana:1",
+        "GRAFANA_ADMIN_USER": "somebody",
+        "GRAFANA_ADMIN_PASSWORD": "a long one",
+    }
+    stack = Engine(compose.folder, {**compose.environment, **chosen})
+    services = json.loads(stack.docker("compose", "config", "--format", "json"))["services"]
+    assert {port["host_ip"] for service in services.values() for port in service.get("ports", ())} == {"192.0.2.1"}
+    assert services["api"]["build"]["args"]["PYTHON_IMAGE"] == "python:3.11-slim"
+    assert services["prometheus"]["image"] == "example.org/prometheus:1"
+    assert services["grafana"]["image"] == "example.org/grafana:1"
+    login = services["grafana"]["environment"]
+    assert (login["GF_SECURITY_ADMIN_USER"], login["GF_SECURITY_ADMIN_PASSWORD"]) == ("somebody", "a long one")
+
+
 def test_the_names_that_people_type_exist(compose: Engine) -> None:
     assert compose.inspect("container", "api")["Config"]["Image"] == IMAGE
     network = compose.inspect("network", "devops-network")

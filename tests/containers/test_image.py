@@ -36,6 +36,21 @@ def run_inside(engine: Engine, image: str, command: str) -> list[str]:
     return engine.docker("run", "--rm", "--entrypoint", "bash", image, "-c", command).splitlines()
 
 
+@pytest.mark.usefixtures("engine")
+def test_nothing_but_what_the_image_is_made_from_reaches_the_builder(tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worked-in"
+    shutil.copytree(tree, folder)
+    for name in (".env", "data/items.db", ".git/config", ".venv/bin/python", "src/devops_api/__pycache__/app.pyc"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("secret")
+    (folder / "docker/Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    received = tmp_path / "received"
+    Engine(folder, {}).docker("build", "-f", "docker/Dockerfile", "--output", str(received), ".")
+    files = {path.relative_to(received).as_posix() for path in received.rglob("*") if path.is_file()}
+    code = {path.relative_to(tree).as_posix() for path in (tree / "src").rglob("*") if path.is_file()}
+    assert files == code | {"LICENSE", "README.md", "pyproject.toml", "uv.lock"}
+
+
 def test_three_layers_and_at_most_75_mb_lie_above_the_base(engine: Engine, image: str, base: str) -> None:
     built, below = engine.inspect("image", image), engine.inspect("image", base)
     layers = built["RootFS"]["Layers"]
