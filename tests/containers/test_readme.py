@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -82,15 +81,14 @@ BEFORE: Final = {
 def read_commands(text: str) -> dict[str, list[str]]:
     """The lines of the bash blocks under each heading that has any, in their order."""
     commands: dict[str, list[str]] = {}
-    for section in re.split(r"^#+ (?=.*\n)", text, flags=re.MULTILINE)[1:]:
-        heading, _, body = section.partition("\n")
-        lines = [
-            line
-            for block in re.findall(r"^```bash\n(.*?)^```", body, re.MULTILINE | re.DOTALL)
-            for line in block.splitlines()
-        ]
-        if lines:
-            commands[heading] = lines
+    heading = fence = ""
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fence = "" if fence else line
+        elif fence == "```bash":
+            commands.setdefault(heading, []).append(line)
+        elif line.startswith("#") and not fence:
+            heading = line.lstrip("# ")
     return commands
 
 
