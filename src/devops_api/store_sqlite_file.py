@@ -1,0 +1,161 @@
+"""The database file: opening it, the lock that says it is in use, its migrations, and what its errors mean."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from devops_api.errors import StoreRefusedError, StoreUnavailableError
+
+APPLICATION_ID: Final = int.from_bytes(b"dvop", "big")
+BUSY_TIMEOUT_MS: Final = 5_000
+WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # what a long export made it grow to beyond this is given back
+CHECKPOINT_PAGES: Final = 4_000  # 16 MB: an import spends a seventh less than with SQLite's 1 000
+_OPEN_READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY
+_OPEN_READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE
+
+_MEANINGS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+    (apsw.FullError, "The disk that holds the database is full"),
+    (apsw.ReadOnlyError, "The database is read-only"),
+    (apsw.BusyError, "The database is locked by another process"),
+    (apsw.LockedError, "The database is locked by another process"),
+    (apsw.CorruptError, "The database is damaged; restore a backup"),
+    (apsw.NotADBError, "The database is damaged; restore a backup"),
+    (apsw.CantOpenError, "The database cannot be opened"),
+    (apsw.IOError, "The disk that holds the database does not read or write"),
+    (apsw.InterruptError, "Reading was broken off"),
+)
+
+
+def explain_error(error: apsw.Error) -> StoreUnavailableError:
+    """The problem that clients are told of, without the path of the file."""
+    for kind, meaning in _MEANINGS:
+        if isinstance(error, kind):
+            return StoreUnavailableError(meaning)
+    return StoreUnavailableError(f"The database failed: {type(error).__name__}")
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """Open the database for writing, create it where there is none, and bring it up to this version of the service.
+
+    StoreRefusedError, StoreUnavailableError.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = apsw.Connection(os.fspath(path), flags=_OPEN_READ_WRITE | apsw.SQLITE_OPEN_CREATE)
+        try:
+            _prepare_writer(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_reader(path: Path, *, cache_kib: int, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> apsw.Connection:
+    """Open a database that exists for reading. StoreUnavailableError."""
+    with _explained(path):
+        connection = apsw.Connection(os.fspath(path), flags=_OPEN_READ_ONLY)
+        connection.set_busy_timeout(busy_timeout_ms)
+        connection.execute(f"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{cache_kib}")
+        return connection
+
+
+def require_ours(connection: apsw.Connection, path: Path) -> None:
+    """StoreRefusedError where the database is another program's or newer than this service."""
+    application_id, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application_id != APPLICATION_ID:
+        raise StoreRefusedError(
+            f"{path} is the database of another program; name another file in DEVOPS_API_DATABASE_URL"
+        )
+    newest = len(list_migrations())
+    if version > newest:
+        raise StoreRefusedError(
+            f"{path} was written by a newer devops-api (schema {version}, this one knows {newest}); "
+            "run that version, or restore a backup made before it"
+        )
+
+
+def list_migrations() -> list[tuple[str, str]]:
+    """Name and SQL of each migration; the first leads from version 0 to 1."""
+    folder = files("devops_api").joinpath("migrations")
+    found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(name, entry.read_text(encoding="utf-8")) for name, entry in found]
+
+
+def migrate(connection: apsw.Connection, path: Path, migrations: list[tuple[str, str]]) -> None:
+    """Apply what is missing, each in a transaction of its own, one process after the other. StoreRefusedError."""
+    for number, (name, sql) in enumerate(migrations, start=1):
+        if connection.pragma("user_version") >= number:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.pragma("user_version") < number:
+                connection.execute(sql)
+                connection.execute(f"PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            with contextlib.suppress(apsw.Error):
+                connection.execute("ROLLBACK")
+            if isinstance(error, apsw.SQLError):
+                raise StoreRefusedError(f"Migration {name} of {path} failed, and changed nothing: {error}") from error
+            raise
+
+
+class UseLock:
+    """Says that a database is in use, beside it in a file of its own: SQLite's locks end with any handle on the file.
+
+    Any number of services share it; a restore holds it alone.
+    """
+
+    def __init__(self, path: Path, *, is_alone: bool) -> None:
+        """StoreUnavailableError where the database is in use, or is being restored."""
+        lock_path = path.with_name(path.name + ".lock")
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, (fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            why = "is in use by a service; stop it first" if is_alone else "is being restored; start again afterwards"
+            raise StoreUnavailableError(f"{path} {why}") from None
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self._descriptor)
+
+
+def _prepare_writer(connection: apsw.Connection, path: Path) -> None:
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    is_new = connection.pragma("application_id") == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").get
+    if not is_new:
+        require_ours(connection, path)
+    if connection.readonly("main"):
+        raise StoreUnavailableError(f"{path} is read-only; let the service's user write it and its folder")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    connection.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{8 * 1024}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    migrate(connection, path, list_migrations())
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what opening a file raises into a sentence that says what to mend."""
+    try:
+        yield
+    except apsw.NotADBError:
+        raise StoreRefusedError(f"{path} is no SQLite database; name another file or restore a backup") from None
+    except apsw.CorruptError as error:
+        raise StoreRefusedError(f"{path} is damaged ({error}); restore a backup") from None
+    except apsw.CantOpenError as error:
+        raise StoreUnavailableError(f"{path} cannot be opened ({error}); see to its folder and rights") from None
+    except apsw.Error as error:
+        raise StoreUnavailableError(f"{path}: {explain_error(error)}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"{path} cannot be opened: {error.strerror}") from None

@@ -1,0 +1,96 @@
+"""Threads for reads that may look at many rows, and the exports' snapshots."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from devops_api.items import Item
+from devops_api.store import ItemQuery
+from devops_api.store_sqlite_file import explain_error, open_reader
+from devops_api.store_sqlite_queries import create_source, read_item, select_all
+
+THREADS: Final = 4
+CACHE_KIB: Final = 2 * 1024  # for each thread and each export; the kernel caches the file besides
+EXPORT_ROWS: Final = 500
+STEPS_BETWEEN_CHECKS: Final = 20_000  # of SQLite's machine, about a millisecond
+T = TypeVar("T")
+
+
+class Readers:
+    """A pool of threads, each read on a connection of its own that stops when the task that asked is cancelled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pool = ThreadPoolExecutor(THREADS, "store-reader")
+        self._idle: SimpleQueue[apsw.Connection] = SimpleQueue()
+        for _ in range(THREADS):
+            self._idle.put(open_reader(path, cache_kib=CACHE_KIB))
+
+    async def run(self, read: Callable[[apsw.Connection], T]) -> T:
+        """What `read` returns. StoreUnavailableError."""
+        stop = Event()
+        return await self._run(stop, self._read, read, stop)
+
+    async def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
+        """Chunks of one snapshot, the next one read while the last is used; no thread waits in between."""
+        stop = Event()
+        snapshot = await self._run(stop, _Snapshot, self._path, query, stop)
+        upcoming = asyncio.ensure_future(self._run(stop, snapshot.read))
+        try:
+            while chunk := await upcoming:
+                upcoming = asyncio.ensure_future(self._run(stop, snapshot.read))
+                yield chunk
+        finally:
+            stop.set()
+            await asyncio.wait([upcoming])
+            upcoming.cancelled() or upcoming.exception()
+            await asyncio.get_running_loop().run_in_executor(self._pool, snapshot.close)
+
+    async def close(self) -> None:
+        """Let go of the database once the reads that run have ended."""
+        await asyncio.to_thread(self._pool.shutdown)
+        for _ in range(THREADS):
+            self._idle.get().close()
+
+    async def _run(self, stop: Event, call: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+        except apsw.Error as error:
+            raise explain_error(error) from error
+
+    def _read(self, read: Callable[[apsw.Connection], T], stop: Event) -> T:
+        connection = self._idle.get()
+        try:
+            connection.set_progress_handler(stop.is_set, STEPS_BETWEEN_CHECKS)
+            return read(connection)
+        finally:
+            connection.set_progress_handler(None)
+            self._idle.put(connection)
+
+
+class _Snapshot:
+    """The state of the database at one moment, read row by row."""
+
+    def __init__(self, path: Path, query: ItemQuery, stop: Event) -> None:
+        self._connection = open_reader(path, cache_kib=CACHE_KIB)
+        self._connection.set_progress_handler(stop.is_set, STEPS_BETWEEN_CHECKS)
+        source = create_source(self._connection, query)
+        self._rows = iter(self._connection.execute(*select_all(source, query)) if source else ())
+
+    def read(self) -> list[Item]:
+        """The next items; none at the end."""
+        return [read_item(row) for row in islice(self._rows, EXPORT_ROWS)]
+
+    def close(self) -> None:
+        """Let go of the moment."""
+        self._connection.close(force=True)
