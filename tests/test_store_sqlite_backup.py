@@ -18,6 +18,10 @@ def ignore(_: int, __: int) -> None:
     """Take no notice of the progress."""
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 async def fill(path: Path, names: list[str]) -> None:
     store = open_sqlite_store(path)
     await store.create_batch([ItemFields(name, 1, description="words") for name in names])
@@ -53,7 +57,7 @@ async def test_a_backup_made_during_writes_holds_whole_transactions_and_reports_
     assert len(steps) > 1
     assert steps == sorted(steps)
     assert steps[-1][0] == steps[-1][1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "items.db", "items.db.lock"]
+    assert names_in(tmp_path) == ["copy.db", "items.db", "items.db.lock"]
     with apsw.Connection(str(tmp_path / "copy.db")) as copy:
         pairs = copy.execute("SELECT count(*) FROM items WHERE name = 'pair'").get
         assert pairs % 2 == 0

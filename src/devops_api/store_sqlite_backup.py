@@ -50,11 +50,11 @@ def restore_database(backup: Path, target: Path, on_progress: Progress) -> Path 
             kept = _keep(target) if target.exists() else None
             part.replace(target)
             _flush(target.parent)
-        return kept
     except OSError as error:
         raise StoreUnavailableError(f"{target} cannot be replaced: {error.strerror}") from None
     finally:
         lock.release()
+    return kept
 
 
 @contextlib.contextmanager

@@ -62,8 +62,10 @@ def find_page(connection: apsw.Connection, query: ItemQuery) -> Page:
 
 def create_source(connection: apsw.Connection, query: ItemQuery) -> Source | None:
     """The rows that match the filters; None where the text has no word, and finds nothing."""
-    tables, conditions, values = [], [], []
-    places = []
+    tables: list[str] = []
+    places: list[str] = []
+    conditions: list[str] = []
+    values: list[Any] = []
     if query.text is not None:
         words = _match_expression(connection, query.text)
         if not words:
@@ -136,7 +138,8 @@ def _select_total(connection: apsw.Connection, source: Source, query: ItemQuery)
         sql = SELECT_COUNT
     else:
         sql = f"SELECT count(*) FROM {source.tables} WHERE {' AND '.join(source.conditions)}"  # noqa: S608
-    return int(connection.execute(sql, source.values).fetchall()[0][0])
+    rows: list[Any] = connection.execute(sql, source.values).fetchall()
+    return int(rows[0][0])
 
 
 def _create_page(query: ItemQuery, rows: list[Any], total: int | None) -> Page:
@@ -162,6 +165,6 @@ def _match_expression(connection: apsw.Connection, text: str) -> str:
     """
     utf8 = text.encode("utf-8", "replace")
     name, options = TOKENIZER
-    tokens = connection.fts5_tokenizer(name, options)(utf8, apsw.FTS5_TOKENIZE_QUERY, None)
+    tokens: Any = connection.fts5_tokenizer(name, options)(utf8, apsw.FTS5_TOKENIZE_QUERY, None)
     words = dict.fromkeys(utf8[start:end].decode() for start, end, *_ in tokens)
     return " ".join(f'"{word}"*' for word in words)

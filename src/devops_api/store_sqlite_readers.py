@@ -1,7 +1,7 @@
 """Threads for reads that may look at many rows, and the exports' snapshots."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -85,7 +85,7 @@ class _Snapshot:
         self._connection = open_reader(path, cache_kib=CACHE_KIB)
         self._connection.set_progress_handler(stop.is_set, STEPS_BETWEEN_CHECKS)
         source = create_source(self._connection, query)
-        self._rows = iter(self._connection.execute(*select_all(source, query)) if source else ())
+        self._rows: Iterator[Any] = iter(self._connection.execute(*select_all(source, query)) if source else ())
 
     def read(self) -> list[Item]:
         """The next items; none at the end."""

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import apsw
 
-from devops_api.errors import StoreUnavailableError
+from devops_api.errors import ConflictError, StoreUnavailableError
 from devops_api.items import Item, ItemFields
 from devops_api.store_sqlite_file import explain_error
 from devops_api.store_sqlite_writes import create_each
@@ -144,8 +144,7 @@ class Writer:
             else:
                 outcomes.append((job.future, *self._attempt(job.change)))
         for future, result in zip(futures, create_each(self._connection, fields) if fields else (), strict=True):
-            is_error = isinstance(result, BaseException)
-            outcomes.append((future, None, result) if is_error else (future, result, None))
+            outcomes.append((future, result, result if isinstance(result, ConflictError) else None))
         self._execute("COMMIT")
         self.written_at = monotonic()
         return outcomes

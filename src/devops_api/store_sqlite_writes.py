@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from time import time_ns
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -147,8 +147,8 @@ def insert(connection: apsw.Connection, batch: Sequence[ItemFields]) -> list[Ite
     """Store items whose skus are known to be free."""
     if not batch:
         return []
-    last = connection.execute("SELECT last_sequence FROM state").fetchall()[0][0]
-    first = create_sequence(_now_ms(), last)
+    state: list[Any] = connection.execute("SELECT last_sequence FROM state").fetchall()
+    first = create_sequence(_now_ms(), state[0][0])
     items, rows, words, tags = [], [], [], []
     for sequence, fields in enumerate(batch, start=first):
         item_id, time_ms = create_id(sequence), created_at_ms_of(sequence)
@@ -169,7 +169,7 @@ def find_taken(connection: apsw.Connection, batch: Iterable[ItemFields]) -> dict
     skus = [fields.sku for fields in batch if fields.sku is not None]
     if not skus:
         return {}
-    found = connection.execute(
+    found: Any = connection.execute(
         "SELECT sku, sequence FROM json_each(?) CROSS JOIN items ON sku = value", (orjson.dumps(skus).decode(),)
     )
     return dict(found.fetchall())
