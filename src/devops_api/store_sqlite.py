@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 
@@ -18,6 +18,8 @@ from devops_api.store_sqlite_file import UseLock, explain_error, open_reader, op
 from devops_api.store_sqlite_queries import SELECT_COUNT, SELECT_ONE, find_page, is_bounded, read_item
 from devops_api.store_sqlite_readers import Readers
 from devops_api.store_sqlite_writer import SilentObserver, StoreObserver, Writer
+
+T = TypeVar("T")
 
 LOOP_CACHE_KIB: Final = 8 * 1024
 WRITE_TRUSTED_S: Final = 1.0  # a commit this young says that writing works; more checks would only cost flushes
@@ -84,14 +86,8 @@ class SqliteStore:
 
     async def find(self, query: ItemQuery) -> Page:
         """See `ItemStore.find`."""
-        if is_bounded(query):
-            try:
-                return find_page(self._reader, query)
-            except apsw.BusyError:
-                pass
-            except apsw.Error as error:
-                raise explain_error(error) from error
-        return await self._readers.run(lambda reader: find_page(reader, query))
+        read = partial(find_page, query=query)
+        return await (self._read_quickly(read) if is_bounded(query) else self._readers.run(read))
 
     async def update(
         self, item_id: str, edit: Callable[[Item], ItemFields], expected: frozenset[int] | None = None
@@ -111,7 +107,7 @@ class SqliteStore:
 
     async def count(self) -> int:
         """See `ItemStore.count`; kept by triggers, so that it costs the same for any number."""
-        rows: list[Any] = await self._readers.run(lambda reader: reader.execute(SELECT_COUNT).fetchall())
+        rows: list[Any] = await self._read_quickly(lambda reader: reader.execute(SELECT_COUNT).fetchall())
         return int(rows[0][0])
 
     async def ping(self) -> None:
@@ -121,6 +117,15 @@ class SqliteStore:
         await self.count()
         if monotonic() - self._writer.written_at > WRITE_TRUSTED_S:
             await self._writer.submit(writes.check)
+
+    async def _read_quickly(self, read: Callable[[apsw.Connection], T]) -> T:
+        """Read on the loop; in a thread where the database is locked, so that the loop does not wait."""
+        try:
+            return read(self._reader)
+        except apsw.BusyError:
+            return await self._readers.run(read)
+        except apsw.Error as error:
+            raise explain_error(error) from error
 
     async def close(self) -> None:
         """See `ItemStore.close`."""

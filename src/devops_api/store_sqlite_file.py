@@ -28,6 +28,7 @@ _MEANINGS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.NotADBError, "The database is damaged; restore a backup"),
     (apsw.CantOpenError, "The database cannot be opened"),
     (apsw.IOError, "The disk that holds the database does not read or write"),
+    (apsw.ConnectionClosedError, "The store is closed"),
     (apsw.InterruptError, "Reading was broken off"),
 )
 
@@ -101,7 +102,7 @@ def migrate(connection: apsw.Connection, path: Path, migrations: list[tuple[str,
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
                 connection.execute("ROLLBACK")
-            if isinstance(error, apsw.SQLError):
+            if isinstance(error, apsw.SQLError | apsw.ConstraintError):
                 raise StoreRefusedError(f"Migration {name} of {path} failed, and changed nothing: {error}") from error
             raise
 

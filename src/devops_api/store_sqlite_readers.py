@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Final, TypeVar
 
 import apsw
 
+from devops_api.errors import StoreUnavailableError
 from devops_api.items import Item
 from devops_api.store import ItemQuery
 from devops_api.store_sqlite_file import explain_error, open_reader
@@ -28,6 +29,7 @@ class Readers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._is_closed = False
         self._pool = ThreadPoolExecutor(THREADS, "store-reader")
         self._idle: SimpleQueue[apsw.Connection] = SimpleQueue()
         for _ in range(THREADS):
@@ -42,24 +44,27 @@ class Readers:
         """Chunks of one snapshot, the next one read while the last is used; no thread waits in between."""
         stop = Event()
         snapshot = await self._run(stop, _Snapshot, self._path, query, stop)
-        upcoming = asyncio.ensure_future(self._run(stop, snapshot.read))
+        upcoming = asyncio.create_task(self._run(stop, snapshot.read))
         try:
             while chunk := await upcoming:
-                upcoming = asyncio.ensure_future(self._run(stop, snapshot.read))
+                upcoming = asyncio.create_task(self._run(stop, snapshot.read))
                 yield chunk
         finally:
             stop.set()
-            await asyncio.wait([upcoming])
-            upcoming.cancelled() or upcoming.exception()
-            await asyncio.get_running_loop().run_in_executor(self._pool, snapshot.close)
+            if not upcoming.cancel() and not upcoming.cancelled():
+                upcoming.exception()  # of a chunk that nobody waited for
+            await asyncio.to_thread(snapshot.close)
 
     async def close(self) -> None:
         """Let go of the database once the reads that run have ended."""
+        self._is_closed = True
         await asyncio.to_thread(self._pool.shutdown)
         for _ in range(THREADS):
             self._idle.get().close()
 
     async def _run(self, stop: Event, call: Callable[..., T], *arguments: Any) -> T:
+        if self._is_closed:
+            raise StoreUnavailableError("The store is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
         except asyncio.CancelledError:
@@ -82,6 +87,7 @@ class _Snapshot:
     """The state of the database at one moment, read row by row."""
 
     def __init__(self, path: Path, query: ItemQuery, stop: Event) -> None:
+        self._lock = Lock()  # an export that is given up is closed while its last read may still be ending
         self._connection = open_reader(path, cache_kib=CACHE_KIB)
         self._connection.set_progress_handler(stop.is_set, STEPS_BETWEEN_CHECKS)
         source = create_source(self._connection, query)
@@ -89,8 +95,10 @@ class _Snapshot:
 
     def read(self) -> list[Item]:
         """The next items; none at the end."""
-        return [read_item(row) for row in islice(self._rows, EXPORT_ROWS)]
+        with self._lock:
+            return [read_item(row) for row in islice(self._rows, EXPORT_ROWS)]
 
     def close(self) -> None:
         """Let go of the moment."""
-        self._connection.close(force=True)
+        with self._lock:
+            self._connection.close(force=True)
