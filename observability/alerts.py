@@ -10,6 +10,7 @@ from observability import queries as q
 from observability.objectives import (
     BURNS,
     OBJECTIVES,
+    SERVICE_UID,
     Burn,
     Objective,
     Severity,
@@ -19,9 +20,6 @@ from observability.objectives import (
 # Where people are led. Both are addresses of a first run on one machine: a team puts its own here.
 GRAFANA_URL: Final = "http://127.0.0.1:3000"
 RUNBOOK_URL: Final = "https://github.com/devops-student/devops-api/blob/main/observability/runbook.md"
-
-
-SERVICE_UID: Final = "devops-api-service"
 
 
 class Alert(NamedTuple):

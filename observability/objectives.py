@@ -12,6 +12,10 @@ Severity = Literal["page", "ticket"]
 
 JOB: Final = "devops-api"
 PROMETHEUS_JOB: Final = "prometheus"
+SERVICE_UID: Final = "devops-api-service"
+ROUTES_UID: Final = "devops-api-routes"
+RUNTIME_UID: Final = "devops-api-runtime"
+TELEMETRY_UID: Final = "devops-api-telemetry"
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
 DAY_S: Final = 24 * HOUR_S

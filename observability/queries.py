@@ -1,7 +1,7 @@
-"""Every PromQL expression, by name; metric names come from the catalogue.
+"""Every PromQL expression about requests, by name; metric names come from the catalogue.
 
-Functions for dashboards keep to the chosen job and instance (`SCOPE`) and to the window that Grafana fits to the
-screen; those for rules take the window they are recorded over, and sum `by (job)`.
+Functions for boards keep to the chosen job and instance (`SCOPE`) and to the window that Grafana fits to the screen;
+those for rules take the window they are recorded over, and sum `by (job)`.
 """
 
 import re
@@ -39,6 +39,26 @@ def mean(name: str, window: str) -> str:
     return f"avg_over_time({name}[{window}])"
 
 
+def total(expr: str, *labels: str) -> str:
+    """The sum, by these labels if any."""
+    return f"sum by ({', '.join(labels)}) ({expr})" if labels else f"sum({expr})"
+
+
+def quantile(share: float, buckets: str, *labels: str) -> str:
+    """What a share of a histogram's observations stays below; `buckets` are rates."""
+    return f"histogram_quantile({share}, {total(buckets, 'le', *labels)})"
+
+
+def share(part: str, whole: str) -> str:
+    """`part / whole`; 0 where there is no whole, or no part of it."""
+    return f"{part} / ({whole} > 0) or {whole} * 0"
+
+
+def or_zero(expr: str, whole: str, label: str, value: str) -> str:
+    """The expression, and a series at 0 with this label where it has none and `whole` has one: zero is not absence."""
+    return f'{expr} or label_replace({whole} * 0, "{label}", "{value}", "", "")'
+
+
 def prettify(expr: str) -> str:
     """An expression as people read it: over several lines where one is too short."""
     text = str(promql_parser.parse(expr).prettify()).rstrip()
@@ -60,71 +80,111 @@ def recorded_ratio(objective: Objective, window: Window) -> str:
 
 def item_requests(window: str) -> str:
     """Item requests per second."""
-    return f"sum by (job) ({rate(REQUESTS, ITEM_ROUTES, window=window)})"
+    return total(rate(REQUESTS, ITEM_ROUTES, window=window), "job")
 
 
 def item_requests_failed(window: str) -> str:
     """Item requests per second that fail with a 5xx; 0 where none ever did."""
-    return f"sum by (job) ({rate(REQUESTS, ITEM_ROUTES, FAILED, window=window)}) or {item_requests(window)} * 0"
+    failed = total(rate(REQUESTS, ITEM_ROUTES, FAILED, window=window), "job")
+    return f"{failed} or {item_requests(window)} * 0"
 
 
 def item_requests_timed(window: str) -> str:
     """Item requests per second that the latency objective counts."""
-    return f"sum by (job) ({rate(REQUESTS, TIMED_ROUTES, window=window)})"
+    return total(rate(REQUESTS, TIMED_ROUTES, window=window), "job")
 
 
 def item_requests_slow(window: str) -> str:
     """Those of them that take longer than the bound; never below 0, where floating point would have it."""
-    within_bound = f'le="{LATENCY_BOUND_S}"'
-    fast = f"sum by (job) ({rate(REQUEST_BUCKETS, TIMED_ROUTES, within_bound, window=window)})"
+    fast = total(rate(REQUEST_BUCKETS, TIMED_ROUTES, f'le="{LATENCY_BOUND_S}"', window=window), "job")
     return f"clamp_min({item_requests_timed(window)} - {fast}, 0)"
 
 
 def sli_ratio(objective: Objective, window: Window) -> str:
     """The share of counted requests that are bad; 0 where there are none."""
-    counted = recorded_rate(objective.counted, window)
-    return f"{recorded_rate(objective.bad, window)} / ({counted} > 0) or {counted} * 0"
+    return share(recorded_rate(objective.bad, window), recorded_rate(objective.counted, window))
 
 
-# What dashboards ask
+# What boards ask of what is recorded: of several jobs the worst one
 
 
-def request_rate(*matchers: str) -> str:
-    """Requests per second."""
-    return f"sum({rate(REQUESTS, SCOPE, *matchers)})"
+def bad_ratio(objective: Objective, window: Window) -> str:
+    """The share of bad requests."""
+    return f"max({select(recorded_ratio(objective, window), SCOPE_RECORDED)})"
 
 
-def request_rate_by(label: str, *matchers: str) -> str:
-    """Requests per second by one label."""
-    return f"sum by ({label}) ({rate(REQUESTS, SCOPE, *matchers)})"
+def good_ratio(objective: Objective, window: Window) -> str:
+    """The share of good requests."""
+    return f"1 - {bad_ratio(objective, window)}"
+
+
+def budget_left(objective: Objective, window: Window) -> str:
+    """The share of the error budget that is left; below 0, but never below -1, where the objective is missed."""
+    return f"clamp_min(1 - {bad_ratio(objective, window)} / {objective.budget}, -1)"
+
+
+def burn_rate(objective: Objective, window: Window) -> str:
+    """How many times faster than allowed the budget burns."""
+    return f"{bad_ratio(objective, window)} / {objective.budget}"
+
+
+def verdict(failed: str, slow: str) -> str:
+    """0 where users are well, 1 where they wait, 2 where they see errors: whichever is worse."""
+    return f"clamp_max(2 * ({failed}) + ({slow}), 2)"
+
+
+# What boards ask of requests
+
+
+def request_rate(*matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """Requests per second, by these labels if any."""
+    return total(rate(REQUESTS, SCOPE, *matchers), *labels)
 
 
 def request_rate_by_class(*matchers: str) -> str:
-    """Requests per second by `status_class`: 2xx, 3xx, 4xx, 5xx."""
+    """Requests per second by `status_class`: 2xx, 3xx, 4xx, 5xx, the last one never absent."""
     rates = rate(REQUESTS, SCOPE, *matchers)
     classed = f'label_replace({rates}, "status_class", "${{1}}xx", "http_response_status_code", "(.)..")'
-    return f"sum by (status_class) ({classed})"
+    return or_zero(total(classed, "status_class"), total(rates), "status_class", "5xx")
 
 
-def error_ratio(*matchers: str) -> str:
+def error_rate_by_type(*matchers: str) -> str:
+    """Failed requests per second by the type of error; `none` at 0 where there was never one."""
+    failed = total(rate(REQUESTS, SCOPE, FAILED, *matchers), "error_type")
+    return or_zero(failed, request_rate(*matchers), "error_type", "none")
+
+
+def error_ratio(*matchers: str, labels: tuple[str, ...] = ()) -> str:
     """The share of requests that fail with 5xx; 0 where there are no requests."""
-    failed = request_rate(FAILED, *matchers)
-    total = request_rate(*matchers)
-    return f"({failed}) / ({total} > 0) or {total} * 0"
+    return share(request_rate(FAILED, *matchers, labels=labels), request_rate(*matchers, labels=labels))
 
 
-def error_ratio_by_route() -> str:
-    """The share of requests that fail with 5xx, by route; a route without requests has 0."""
-    total = request_rate_by("http_route")
-    failed = request_rate_by("http_route", FAILED)
-    return f"({failed}) / ({total} > 0) or {total} * 0"
+def latency(share_below: float, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """What a share of requests stays below, in seconds."""
+    return quantile(share_below, rate(REQUEST_BUCKETS, SCOPE, *matchers), *labels)
 
 
-def latency_quantile(quantile: float, *matchers: str) -> str:
-    """A latency that a share of requests stays below, in seconds."""
-    return f"histogram_quantile({quantile}, sum by (le) ({rate(REQUEST_BUCKETS, SCOPE, *matchers)}))"
+def latency_buckets(*matchers: str) -> str:
+    """Requests per second by latency, for a heatmap."""
+    return total(rate(REQUEST_BUCKETS, SCOPE, *matchers), "le")
 
 
-def latency_quantile_by_route(quantile: float) -> str:
-    """The same, by route."""
-    return f"histogram_quantile({quantile}, sum by (le, http_route) ({rate(REQUEST_BUCKETS, SCOPE)}))"
+# What boards ask of Prometheus about deploys and alerts
+
+DEPLOY_SHOWN: Final = "5m"  # Several steps of an annotation, so that one falls into it.
+
+
+def new_versions() -> str:
+    """Versions of the service that were not there before: each has a value for a while after it was deployed."""
+    versions = f"count by (job, service_version) (target_info{{{SCOPE}}}"
+    return f"{versions}) unless {versions} offset {DEPLOY_SHOWN})"
+
+
+def firing_alerts() -> str:
+    """What fires, each once."""
+    return 'max by (alertname, severity, job) (ALERTS{alertstate="firing"})'
+
+
+def firing_count() -> str:
+    """How much fires; 0 where nothing does."""
+    return 'count(ALERTS{alertstate="firing"}) or vector(0)'

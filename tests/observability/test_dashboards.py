@@ -12,7 +12,8 @@ import pytest
 from walk import GENERATED, Asked, find_selectors, interpolate, load_boards, load_rules, walk_boards, walk_panels
 
 from observability.__main__ import compare, generate, main, write
-from observability.panels import Query, Row, create_board, timeseries
+from observability.boards import Row, create_board
+from observability.panels import Query, timeseries
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -96,7 +97,7 @@ def test_a_line_of_panels_that_is_not_as_wide_as_the_grid_is_refused() -> None:
     panel = timeseries("t", "d", [Query("up", "up")], unit="short", width=13)
     for panels in ([panel], [panel, panel]):
         with pytest.raises(ValueError, match="wide, not 24"):
-            create_board("u", "t", "d", [Row("r", panels)], variables=[], annotations=[], links=[], tags=[])
+            create_board("u", "t", "d", [Row("r", panels)], variables=[], annotations=[], links=[])
 
 
 def test_boards_have_uids_and_titles_of_their_own() -> None:
