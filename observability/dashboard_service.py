@@ -44,11 +44,7 @@ from observability.panels import (
     timeseries,
 )
 
-VERDICTS: Final = {
-    0: Word("Users are well", "green"),
-    1: Word("Users wait", "orange"),
-    2: Word("Users see errors", "red"),
-}
+VERDICTS: Final = {0: Word("No", "green"), 1: Word("They wait", "orange"), 2: Word("They see errors", "red")}
 BUDGET_STEPS: Final = (Step(None, RED), Step(0, YELLOW), Step(0.25, GREEN))
 BURN_COLOURS: Final = {"1h": RED, "6h": ORANGE, "1d": YELLOW}
 
@@ -64,10 +60,10 @@ def _verdict() -> Row:
     slow = f"{q.bad_ratio(LATENCY, W5M)} > bool {FAST_BURN.factor * LATENCY.budget:g}"
     availability_steps = (Step(None, RED), Step(AVAILABILITY.target, GREEN))
     return Row(
-        "Do users suffer?",
+        "Verdict",
         [
             stat(
-                "Now",
+                "Do users suffer?",
                 "Over 5 minutes: errors or slowness that would use up a month's budget in two days.",
                 Query(q.verdict(failed, slow), "verdict"),
                 words=VERDICTS,
@@ -93,7 +89,7 @@ def _verdict() -> Row:
             ),
             stat(
                 "Error budget left",
-                "What is left of the failures that 30 days may have. Below 0 the objective is missed; -100 % is the least shown.",
+                "What is left of the failures that 30 days may have. Below 0 the objective is missed.",
                 Query(q.budget_left(AVAILABILITY, W30D), "budget left"),
                 unit="percentunit",
                 width=3,
@@ -214,6 +210,7 @@ def _burn(objective: Objective) -> Panel:
         unit="none",
         width=8,
         colours=BURN_COLOURS,
+        soft_maximum=FAST_BURN.factor,
         steps=BURN_STEPS,
     )
 
@@ -222,7 +219,7 @@ def _budget() -> Panel:
     queries = [Query(q.budget_left(objective, W30D), objective.name) for objective in OBJECTIVES]
     return timeseries(
         "Error budget left, 30 days",
-        "What is left of the bad requests that 30 days may have. Below 0 the objective is missed; -100 % is the least shown.",
+        "What is left of the bad requests that 30 days may have. Below 0 the objective is missed.",
         queries,
         unit="percentunit",
         width=8,

@@ -119,9 +119,10 @@ def timeseries(
     *,
     colours: Mapping[str, str] | None = None,
     is_stacked: bool = False,
+    soft_maximum: float | None = None,
     **look: Unpack[Look],
 ) -> Panel:
-    """Lines over time; `colours` fixes a series' colour by its legend."""
+    """Lines over time; `colours` fixes a series' colour by its legend. The axis reaches `soft_maximum` at least."""
     panel = _describe(timeseries_builders.Panel(), title, description, look, GRAPH_HEIGHT)
     for index, query in enumerate(queries):
         panel.with_target(_range(query, _ref(index)))
@@ -135,9 +136,11 @@ def timeseries(
     panel.tooltip(
         common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
     )
-    panel.line_width(1).fill_opacity(30 if is_stacked else 8).show_points(common.VisibilityMode.NEVER)
+    panel.line_width(1).fill_opacity(30 if is_stacked else 0).show_points(common.VisibilityMode.NEVER)
     panel.line_interpolation(common.LineInterpolation.LINEAR).span_nulls(False)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
+    if soft_maximum is not None:
+        panel.axis_soft_max(soft_maximum)
     if is_stacked:
         panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if look.get("steps"):

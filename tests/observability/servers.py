@@ -1,16 +1,28 @@
-"""Prometheus, Alertmanager and promtool as the tests use them: the real ones, on free ports, ended with the test."""
+"""Prometheus, Alertmanager, promtool and the service as tests use them: real, on free ports, ended with the test."""
 
+import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from observability.__main__ import write_yaml
+from observability.objectives import JOB, PROMETHEUS_JOB
 from observability.rules import create_rule_files
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 15
 
 
 def find_tool(name: str) -> str:
@@ -45,3 +57,165 @@ def run_promtool(folder: Path, tests: Sequence[Mapping[str, Any]]) -> None:
         [find_tool("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def find_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(what: str, is_there: Callable[[], Any], timeout_s: float) -> Any:
+    """What `is_there` gives back once it is true; fails the test where that takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = is_there()
+        if found:
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"{what}: not within {timeout_s:g} s")
+
+
+def send(method: str, url: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> int:
+    """The status of a request; 0 where nobody answers."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(  # noqa: S310 - http, to this machine
+        url, data, {"Content-Type": "application/json", **(headers or {})}, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+            reply.read()
+            status: int = reply.status
+            return status
+    except urllib.error.HTTPError as error:
+        error.read()
+        return error.code
+    except OSError:
+        return 0
+
+
+@contextmanager
+def run_server(command: Sequence[str], log: Path, ready_url: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """A server that is ready inside the block, and ended in order after it."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
+    try:
+        started = wait_for(
+            f"{command[0]} ready", lambda: process.poll() is not None or send("GET", ready_url) == 200, START_TIMEOUT_S
+        )
+        assert started
+        assert process.poll() is None, log.read_text()
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def run_service(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[str]:
+    """The service, as `devops-api serve` runs it; its address."""
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "DEVOPS_API_PORT": str(port),
+        "DEVOPS_API_DATABASE_URL": f"sqlite:///{folder}/items.db",
+        "DEVOPS_API_FAULTS": "true",
+        "DEVOPS_API_DRAIN_DELAY_S": "0",
+    }
+    command = [sys.executable, "-m", "devops_api", "serve"]
+    with run_server(command, folder / "service.log", f"{url}/readyz", settings | dict(environment)):
+        yield url
+
+
+@contextmanager
+def run_load(url: str, rate: int, folder: Path) -> Iterator[None]:
+    """A steady mix of calls while the block runs."""
+    command = [sys.executable, "-m", "devops_api", "load", "--url", url, "--rate", str(rate), "--duration", "600"]
+    with (folder / "load.log").open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(STOP_TIMEOUT_S)
+
+
+class Series(NamedTuple):
+    """One series of an answer: its labels, and its values over time, the latest last."""
+
+    labels: Mapping[str, str]
+    values: Sequence[float]
+
+
+class Prometheus:
+    """What a running Prometheus knows. Its answers must come without warnings and without infos."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, **parameters: str | float) -> Any:
+        """The data that a call of the API gives."""
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
+            document = json.load(reply)
+        notes = [*document.get("warnings", []), *document.get("infos", [])]
+        assert not notes, f"{parameters}: {notes}"
+        return document["data"]
+
+    def query(self, expr: str) -> list[Series]:
+        """The answer now."""
+        data = self.ask("query", query=expr)
+        if data["resultType"] == "scalar":
+            return [Series({}, [float(data["result"][1])])]
+        return [Series(one["metric"], [float(one["value"][1])]) for one in data["result"]]
+
+    def query_range(self, expr: str, length_s: float, step_s: float) -> list[Series]:
+        """The answers of the last while."""
+        now = time.time()
+        data = self.ask("query_range", query=expr, start=now - length_s, end=now, step=step_s)
+        return [Series(one["metric"], [float(value) for _, value in one["values"]]) for one in data["result"]]
+
+    def query_exemplars(self, expr: str, length_s: float) -> list[Mapping[str, Any]]:
+        """The exemplars of the last while."""
+        now = time.time()
+        found = self.ask("query_exemplars", query=expr, start=now - length_s, end=now)
+        return [exemplar for series in found for exemplar in series["exemplars"]]
+
+    def find_alerts(self, name: str) -> list[Mapping[str, Any]]:
+        """The alerts of this name that are pending or firing."""
+        return [alert for alert in self.ask("alerts")["alerts"] if alert["labels"]["alertname"] == name]
+
+
+@contextmanager
+def run_prometheus(
+    folder: Path, target: str, *, speed: int = 1, interval_s: float = 1, alertmanager: str | None = None
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the service and itself, and evaluates the project's rules, `speed` times faster."""
+    port = find_port()
+    config: dict[str, Any] = {
+        "global": {"scrape_interval": f"{interval_s * 1000:g}ms", "evaluation_interval": f"{interval_s * 1000:g}ms"},
+        "rule_files": write_rules(folder, speed),
+        "scrape_configs": [
+            {"job_name": JOB, "static_configs": [{"targets": [target]}]},
+            {"job_name": PROMETHEUS_JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]},
+        ],
+    }
+    if alertmanager is not None:
+        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    (folder / "prometheus.yml").write_text(write_yaml(config))
+    command = [
+        find_tool("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/prometheus",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+        "--rules.alert.resend-delay=1s",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with run_server(command, folder / "prometheus.log", f"{url}/-/ready", {}):
+        yield Prometheus(url)
