@@ -14,7 +14,7 @@ from devops_api import store_sqlite_writes as writes
 from devops_api.errors import NotFoundError, StoreUnavailableError
 from devops_api.items import Item, ItemFields, sequence_of
 from devops_api.store import ChunkOutcome, Created, IdempotencyKey, ItemQuery, Page
-from devops_api.store_sqlite_file import UseLock, explain_error, open_reader, open_writer
+from devops_api.store_sqlite_file import DATABASE_ERRORS, UseLock, explain_error, open_reader, open_writer
 from devops_api.store_sqlite_queries import SELECT_COUNT, SELECT_ONE, find_page, is_bounded, read_item
 from devops_api.store_sqlite_readers import Readers
 from devops_api.store_sqlite_writer import SilentObserver, StoreObserver, Writer
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 LOOP_CACHE_KIB: Final = 8 * 1024
 WRITE_TRUSTED_S: Final = 1.0  # a commit this young says that writing works; more checks would only cost flushes
+ROOM_BYTES: Final = 1024 * 1024  # with less on the disk, small writes may work still and larger ones fail
 
 
 class SqliteStore:
@@ -78,7 +79,7 @@ class SqliteStore:
                 rows = self._execute(SELECT_ONE, (sequence,)).fetchall()
             except apsw.BusyError:
                 rows = await self._readers.run(lambda reader: reader.execute(SELECT_ONE, (sequence,)).fetchall())
-            except apsw.Error as error:
+            except DATABASE_ERRORS as error:
                 raise explain_error(error) from error
             if rows and rows[0][0] == item_id:
                 return read_item(rows[0])
@@ -114,6 +115,8 @@ class SqliteStore:
         """See `ItemStore.ping`; writes for the purpose where nothing was written within the last second."""
         if _inode_of(self._path) != self._inode:
             raise StoreUnavailableError("The file of the database was moved or removed; start the service again")
+        if _room_beside(self._path) < ROOM_BYTES:
+            raise StoreUnavailableError("The disk that holds the database is full")
         await self.count()
         if monotonic() - self._writer.written_at > WRITE_TRUSTED_S:
             await self._writer.submit(writes.check)
@@ -124,7 +127,7 @@ class SqliteStore:
             return read(self._reader)
         except apsw.BusyError:
             return await self._readers.run(read)
-        except apsw.Error as error:
+        except DATABASE_ERRORS as error:
             raise explain_error(error) from error
 
     async def close(self) -> None:
@@ -157,3 +160,8 @@ def _inode_of(path: Path) -> int | None:
         return os.stat(path).st_ino  # noqa: PTH116 - twice as quick, on the loop
     except OSError:
         return None
+
+
+def _room_beside(path: Path) -> int:
+    room = os.statvfs(path.parent)
+    return room.f_bavail * room.f_frsize

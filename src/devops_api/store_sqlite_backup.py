@@ -66,7 +66,7 @@ def _copy(source: Path, part: Path, on_progress: Progress) -> Iterator[Path]:
             require_ours(reading, source)
             with contextlib.closing(apsw.Connection(os.fspath(part))) as writing:
                 _copy_pages(reading, writing, on_progress)
-                writing.execute("PRAGMA journal_mode = DELETE")
+                writing.pragma("journal_mode", "DELETE")
                 if writing.pragma("integrity_check") != "ok":
                     raise StoreRefusedError(f"{source} is damaged: its copy fails SQLite's integrity check")
         _flush(part)

@@ -14,7 +14,7 @@ import apsw
 from devops_api.errors import StoreUnavailableError
 from devops_api.items import Item
 from devops_api.store import ItemQuery
-from devops_api.store_sqlite_file import explain_error, open_reader
+from devops_api.store_sqlite_file import DATABASE_ERRORS, explain_error, open_reader
 from devops_api.store_sqlite_queries import create_source, read_item, select_all
 
 THREADS: Final = 4
@@ -70,7 +70,7 @@ class Readers:
         except asyncio.CancelledError:
             stop.set()
             raise
-        except apsw.Error as error:
+        except DATABASE_ERRORS as error:
             raise explain_error(error) from error
 
     def _read(self, read: Callable[[apsw.Connection], T], stop: Event) -> T:

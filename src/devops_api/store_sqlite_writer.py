@@ -12,7 +12,7 @@ import apsw
 
 from devops_api.errors import ConflictError, StoreUnavailableError
 from devops_api.items import Item, ItemFields
-from devops_api.store_sqlite_file import explain_error
+from devops_api.store_sqlite_file import DAMAGE, DATABASE_ERRORS, explain_error
 from devops_api.store_sqlite_writes import create_each
 
 CHANGES_MAX: Final = 1_024  # in one transaction, so that the first of them does not wait for ever
@@ -122,15 +122,21 @@ class Writer:
     def _write(self, jobs: Sequence[Job]) -> None:
         started = perf_counter()
         alive = [job for job in jobs if not job.future.cancelled()]
-        try:
-            outcomes = self._write_together(alive) if alive else []
-        except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread must live on
-            self._roll_back()
-            outcomes = [(job.future, None, _failure(error)) for job in alive]
+        outcomes = self._commit(alive) if alive else []
         ended = perf_counter()
         self._observer.batch(len(jobs), started - jobs[0].submitted_at, ended - started)
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, outcomes, len(jobs))
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        try:
+            return self._write_together(jobs)
+        except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread must live on
+            self._roll_back()
+            if isinstance(error, DAMAGE) and len(jobs) > 1:
+                # Whoever keeps clear of the damage is served.
+                return [outcome for job in jobs for outcome in self._commit([job])]
+            return [(job.future, None, _failure(error)) for job in jobs]
 
     def _write_together(self, jobs: Sequence[Job]) -> list[Outcome]:
         self._execute("BEGIN IMMEDIATE")
@@ -153,7 +159,7 @@ class Writer:
         self._execute("SAVEPOINT change")
         try:
             result, error = change(self._connection), None
-        except apsw.Error:
+        except DATABASE_ERRORS:
             raise
         except Exception as raised:  # noqa: BLE001 - it is the caller's
             self._execute("ROLLBACK TO change")
@@ -179,7 +185,7 @@ class Writer:
 
 def _failure(error: Exception) -> Exception:
     """What one caller is told; each gets an exception of its own, since callers add to it."""
-    return explain_error(error) if isinstance(error, apsw.Error) else RuntimeError(f"The writer failed: {error!r}")
+    return explain_error(error) if isinstance(error, DATABASE_ERRORS) else RuntimeError(f"The writer failed: {error!r}")
 
 
 def _first_of(waiting: Sequence[Job]) -> Sequence[Job]:

@@ -1,0 +1,185 @@
+"""A disk that is full, read-only, locked or damaged costs clients a clear refusal, and never an item."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+import pytest_asyncio
+
+from devops_api.errors import StoreUnavailableError
+from devops_api.items import Item, ItemFields
+from devops_api.store import Created, ItemQuery
+from devops_api.store_sqlite import SqliteStore, open_sqlite_store
+
+DISK_MIB = 4
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 4 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(disk))
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a file system of its own cannot be mounted here: {error}")
+    yield disk
+    run("umount", "-l", str(disk))
+
+
+@pytest_asyncio.fixture
+async def store(small_disk: Path) -> AsyncIterator[SqliteStore]:
+    opened = open_sqlite_store(small_disk / "items.db")
+    yield opened
+    await opened.close()
+
+
+def big(number: int) -> ItemFields:
+    return ItemFields(f"n{number}", number, f"s{number}", "x" * 2000)
+
+
+async def fill_disk(store: SqliteStore) -> list[Item]:
+    """Create until the disk is full, and give what was acknowledged."""
+    created: list[Item] = []
+    while True:
+        try:
+            created.append((await store.create(big(len(created)))).item)
+        except StoreUnavailableError as error:
+            if "full" in str(error):
+                return created
+            raise
+
+
+async def wait_for_age(seconds: float) -> None:
+    """Until the last commit no longer speaks for the disk."""
+    await asyncio.sleep(seconds)
+
+
+async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_room_heals_it(
+    store: SqliteStore, small_disk: Path
+) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * (DISK_MIB << 19))
+    created = await fill_disk(store)
+    assert len(created) > 20
+    results = await asyncio.gather(*(store.create(big(50_000 + n)) for n in range(20)), return_exceptions=True)
+    assert all(isinstance(result, StoreUnavailableError) for result in results)
+    assert len(set(map(id, results))) == 20
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await store.ping()
+    assert await store.get(created[-1].id) == created[-1]
+    assert await store.count() == len(created)
+    ballast.unlink()
+    await store.ping()
+    after = (await store.create(big(99_999))).item
+    found = [item async for chunk in store.export(ItemQuery(is_descending=False)) for item in chunk]
+    assert found == [*created, after]
+
+
+async def test_what_was_acknowledged_before_the_disk_filled_survives_a_restart(small_disk: Path) -> None:
+    store = open_sqlite_store(small_disk / "items.db")
+    created = await fill_disk(store)
+    shutil.copytree(small_disk, small_disk.parent / "as-after-a-crash")
+    await store.close()
+    store = open_sqlite_store(small_disk.parent / "as-after-a-crash" / "items.db")
+    assert [item async for chunk in store.export(ItemQuery(is_descending=False)) for item in chunk] == created
+    await store.close()
+
+
+async def test_a_store_opened_on_a_read_only_disk_says_so(small_disk: Path) -> None:
+    await open_sqlite_store(small_disk / "items.db").close()
+    run("mount", "-o", "remount,ro", str(small_disk))
+    with pytest.raises(StoreUnavailableError, match=r"[Rr]ead-only"):
+        open_sqlite_store(small_disk / "items.db")
+
+
+async def test_while_another_process_holds_the_lock_writes_are_refused_and_reads_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devops_api.store_sqlite_file.BUSY_TIMEOUT_MS", 200)
+    path = tmp_path / "items.db"
+    store = open_sqlite_store(path)
+    item = (await store.create(ItemFields("a", 1))).item
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        await store.create(ItemFields("b", 1))
+    await wait_for_age(1.0)
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        await store.ping()
+    assert await store.get(item.id) == item
+    other.execute("ROLLBACK")
+    other.close()
+    await store.ping()
+    await store.create(ItemFields("c", 1))
+    assert await store.count() == 2
+    await store.close()
+
+
+def test_a_database_that_is_locked_at_start_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devops_api.store_sqlite_file.BUSY_TIMEOUT_MS", 100)
+    path = tmp_path / "items.db"
+    asyncio.run(open_sqlite_store(path).close())
+    other = apsw.Connection(str(path))
+    other.pragma("journal_mode", "DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        open_sqlite_store(path)
+    other.close()
+    asyncio.run(open_sqlite_store(path).close())
+
+
+async def test_damage_that_shows_while_serving_is_a_clear_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "items.db"
+    store = open_sqlite_store(path)
+    items = await store.create_batch([big(number) for number in range(3000)])
+    await store.close()
+    damage_items(path)
+    store = open_sqlite_store(path)
+    refused = 0
+    for item in items[::50]:
+        try:
+            found = await store.get(item.id)
+        except StoreUnavailableError as error:
+            refused += "damaged" in str(error)
+        else:
+            assert found == item
+    assert refused > 0
+    results = await asyncio.gather(
+        *(store.update(item.id, lambda _: ItemFields("new", 1)) for item in items[1000:1200]),
+        store.create(ItemFields("sound", 1)),
+        return_exceptions=True,
+    )
+    assert {type(result) for result in results} == {Item, StoreUnavailableError, Created}
+    with pytest.raises(StoreUnavailableError, match="damaged"):
+        async for _ in store.export(ItemQuery()):
+            pass
+    await store.close()
+
+
+def damage_items(path: Path) -> None:
+    """Overwrite pages in the middle of the file, where items lie, with what is no page."""
+    with path.open("r+b") as file:
+        for page in range(700, 900):
+            file.seek(page * 4096)
+            file.write(b"\xee" * 4096)
+
+
+async def test_a_database_file_that_is_taken_away_fails_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "items.db"
+    store = open_sqlite_store(path)
+    await store.ping()
+    path.rename(tmp_path / "elsewhere.db")
+    with pytest.raises(StoreUnavailableError, match="moved"):
+        await store.ping()
+    await store.close()
