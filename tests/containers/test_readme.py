@@ -20,6 +20,7 @@ DEFAULT_BASE: Final = "python:3.13-slim"
 _ITSELF: Final = "it is the suite that this test belongs to"
 _JSON: Final = '"Content-Type: application/json"'
 _ITEM: Final = '{"name": "Test", "price": 9.99}'
+_CHAIR: Final = '{"name": "Oak chair", "price": 129, "sku": "C-1"}'
 _STOPPED: Final = r'"event":\s*"stopped"'
 
 # Commands of the README that are not run here, and why.
@@ -61,6 +62,7 @@ SHOWS: Final = {
     "docker compose logs -f api": r'"event":\s*"started"',
     "docker compose up -d --build": "",
     "docker compose down": "",
+    "devops-api import items.csv --upsert": r"\b1 updated\b",
     "docker logs api": r'"event":\s*"started"',
     "docker inspect --format='{{json .State.Health}}' api": r'"Status":"healthy"',
     "docker network inspect devops-network": r'"Name": "devops-network"',
@@ -68,12 +70,13 @@ SHOWS: Final = {
 }
 
 # What has to be there before the commands under a heading make sense: commands as the README could have them.
+_CREATE: Final = f"curl http://localhost:8000/items -H {_JSON} -d '{_CHAIR}'"
 _BUILD: Final = "docker build -f docker/Dockerfile -t devops-api:1.0.0 ."
 BEFORE: Final = {
     "The API in a minute": ["make run"],
     "Run the image": [_BUILD],
     "Publish the image": [_BUILD],
-    "Backup and restore": ["make run", CTRL_C],
+    "Backup and restore": ["rm -rf data", "make run", _CREATE, CTRL_C],
     "Troubleshooting": ["docker compose up -d --wait"],
 }
 
