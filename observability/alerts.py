@@ -9,8 +9,11 @@ from typing import Any, Final, NamedTuple
 from observability import queries as q
 from observability.objectives import (
     BURNS,
-    OBJECTIVES,
+    JOB,
+    MINUTE_S,
+    PROMETHEUS_JOB,
     SERVICE_UID,
+    TELEMETRY_UID,
     Burn,
     Objective,
     Severity,
@@ -20,6 +23,10 @@ from observability.objectives import (
 # Where people are led. Both are addresses of a first run on one machine: a team puts its own here.
 GRAFANA_URL: Final = "http://127.0.0.1:3000"
 RUNBOOK_URL: Final = "https://github.com/devops-student/devops-api/blob/main/observability/runbook.md"
+
+WINDOW_S: Final = 5 * MINUTE_S
+# What alerts stand on: an alert whose metric is gone would be silent for ever.
+WATCHED: Final = (q.REQUESTS, q.REQUEST_BUCKETS)
 
 
 class Alert(NamedTuple):
@@ -50,10 +57,18 @@ class Alert(NamedTuple):
         }
 
 
+def create_burn_alerts(objective: Objective) -> Sequence[Alert]:
+    """The alerts on an objective's budget, to be evaluated right after what they stand on is recorded."""
+    return [_burn(objective, burn) for burn in BURNS]
+
+
 def create_alerts(speed: int = 1) -> Mapping[str, Sequence[Alert]]:
-    """Every alert by its group."""
-    del speed
-    return {"budget": [_burn(objective, burn) for objective in OBJECTIVES for burn in BURNS]}
+    """Every other alert by its group."""
+    window = format_duration(WINDOW_S, speed)
+    return {
+        "presence": _watch_presence(),
+        "prometheus": _watch_prometheus(window),
+    }
 
 
 def _burn(objective: Objective, burn: Burn) -> Alert:
@@ -64,12 +79,98 @@ def _burn(objective: Objective, burn: Burn) -> Alert:
         expr=f"{long} > {limit} and {short} > {limit}",
         for_s=burn.for_s,
         severity=burn.severity,
-        summary=f"{{{{ $labels.job }}}} burns its {objective.name} budget {burn.factor:g} times too fast",
+        summary=f"{{{{ $labels.job }}}} burns its {objective.name} budget at {burn.factor:g} times the allowed pace",
         description=(
-            f"{{{{ $value | humanizePercentage }}}} of item requests {objective.harm} over {burn.long.name}, and over "
-            f"{burn.short.name} as well; the objective allows {objective.budget:.1%}. {objective.felt} At this pace a "
-            f"whole 30-day budget is gone in {burn.hours_left} hours."
+            f"{{{{ $value | humanizePercentage }}}} of item requests {objective.harm} over {burn.long.name}, too many "
+            f"over {burn.short.name} as well; the objective allows {objective.budget:.1%}. {objective.felt} At "
+            f"{burn.factor:g} times the allowed pace a 30-day budget is gone in {burn.hours_left} hours."
         ),
         board=SERVICE_UID,
         labels={"slo": objective.name, "long": burn.long.name, "short": burn.short.name},
     )
+
+
+def _watch_presence() -> Sequence[Alert]:
+    up = f'up{{job="{JOB}"}}'
+    absent = " or ".join(
+        f'label_replace(absent({name}{{job="{JOB}"}}), "metric", "{name}", "", "")' for name in WATCHED
+    )
+    return [
+        Alert(
+            name="ServiceDown",
+            expr=f"sum by (job) ({up}) == 0 or absent({up})",
+            for_s=2 * MINUTE_S,
+            severity="page",
+            summary="No instance of {{ $labels.job }} answers",
+            description="Prometheus reaches 0 instances of {{ $labels.job }}. Users get no answer.",
+            board=SERVICE_UID,
+        ),
+        Alert(
+            name="TargetDown",
+            expr=f"{up} == 0",
+            for_s=2 * MINUTE_S,
+            severity="page",
+            summary="{{ $labels.instance }} does not answer",
+            description=(
+                "The last scrape of {{ $labels.instance }} failed (up is {{ $value }}). Users may be served by other "
+                "instances of {{ $labels.job }}, with less room for another fault."
+            ),
+            board=SERVICE_UID,
+        ),
+        Alert(
+            name="MetricAbsent",
+            expr=absent,
+            for_s=5 * MINUTE_S,
+            severity="ticket",
+            summary="{{ $labels.job }} no longer has {{ $labels.metric }}",
+            description=(
+                "{{ $value }} metric that alerts stand on is gone: {{ $labels.metric }}. Users may suffer and nobody "
+                "would be told."
+            ),
+            board=TELEMETRY_UID,
+        ),
+    ]
+
+
+def _watch_prometheus(window: str) -> Sequence[Alert]:
+    def count(*names: str) -> str:
+        return " + ".join(f'increase({name}{{job="{PROMETHEUS_JOB}"}}[{window}])' for name in names)
+
+    return [
+        Alert(
+            name="PrometheusRuleFailing",
+            expr=f"sum by (job, instance) ({count('prometheus_rule_evaluation_failures_total')}) > 0",
+            for_s=10 * MINUTE_S,
+            severity="ticket",
+            summary="Prometheus fails to evaluate rules",
+            description=(
+                "{{ $value | humanize }} evaluations of rules failed in 5 minutes. Alerts on them are blind: users may "
+                "suffer and nobody would be told."
+            ),
+            board=TELEMETRY_UID,
+        ),
+        Alert(
+            name="PrometheusScrapeFailing",
+            expr=f"{count(*q.THROWN_AWAY)} > 0",
+            for_s=10 * MINUTE_S,
+            severity="ticket",
+            summary="Prometheus throws samples away",
+            description=(
+                "{{ $value | humanize }} samples or scrapes were thrown away in 5 minutes. Users feel nothing; boards "
+                "and alerts may be wrong."
+            ),
+            board=TELEMETRY_UID,
+        ),
+        Alert(
+            name="PrometheusNotifyFailing",
+            expr=f"sum by (job, instance) ({count('prometheus_notifications_dropped_total')}) > 0",
+            for_s=10 * MINUTE_S,
+            severity="ticket",
+            summary="Prometheus cannot deliver alerts",
+            description=(
+                "{{ $value | humanize }} alerts did not reach the Alertmanager in 5 minutes. Users may suffer and "
+                "nobody would be told."
+            ),
+            board=TELEMETRY_UID,
+        ),
+    ]

@@ -188,3 +188,14 @@ def firing_alerts() -> str:
 def firing_count() -> str:
     """How much fires; 0 where nothing does."""
     return 'count(ALERTS{alertstate="firing"}) or vector(0)'
+
+
+# What Prometheus says of itself; these names are its own and in no catalogue of ours
+
+THROWN_AWAY: Final = (
+    "prometheus_target_scrapes_exceeded_sample_limit_total",
+    "prometheus_target_scrapes_exceeded_body_size_limit_total",
+    "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+    "prometheus_target_scrapes_sample_out_of_bounds_total",
+    "prometheus_target_scrapes_sample_out_of_order_total",
+)

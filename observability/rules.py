@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from observability import queries as q
-from observability.alerts import create_alerts
+from observability.alerts import create_alerts, create_burn_alerts
 from observability.objectives import OBJECTIVES, W5M, W6H, WINDOWS, Objective, format_duration
 
 Document = Mapping[str, Any]
@@ -25,7 +25,10 @@ def create_rule_files(speed: int = 1) -> Mapping[str, Document]:
     """Each rule file's document by its name."""
     return {
         "rules-objectives.yml": {
-            "groups": [{"name": objective.name, "rules": list(_record(objective, speed))} for objective in OBJECTIVES]
+            "groups": [
+                {"name": objective.name, "rules": [*_record(objective, speed), *_alert(objective, speed)]}
+                for objective in OBJECTIVES
+            ]
         },
         "rules-alerts.yml": {
             "groups": [
@@ -48,6 +51,11 @@ def _record(objective: Objective, speed: int) -> Iterator[Document]:
             expr = q.mean(q.recorded_rate(name, W5M), length) if is_long else SLI_QUERIES[name](length)
             yield _rule(q.recorded_rate(name, window), expr)
         yield _rule(q.recorded_ratio(objective, window), q.sli_ratio(objective, window))
+
+
+def _alert(objective: Objective, speed: int) -> Iterator[Document]:
+    for alert in create_burn_alerts(objective):
+        yield alert.to_rule(speed)
 
 
 def _rule(name: str, expr: str) -> Document:
