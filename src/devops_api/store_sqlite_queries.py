@@ -20,15 +20,18 @@ _NOTHING: Final = Page((), None, 0)
 
 
 class Source(NamedTuple):
-    """Where matching rows come from: tables joined in the order written, conditions, and their values in that order.
+    """Where matching rows come from: tables to be joined in this order, conditions, and values in the order of those.
 
-    `place` is the column that holds the row's place in time; the first table's, so that its order needs no sorting.
+    `place` is the column of the first table that holds the row's place in time, whose order then needs no sorting.
+    `counted` and `count_conditions` say what a count looks at, which may leave the items themselves out.
     """
 
-    tables: str
+    tables: list[str]
     place: str
     conditions: list[str]
     values: list[Any]
+    counted: list[str]
+    count_conditions: list[str]
 
 
 def read_item(row: Any) -> Item:
@@ -62,35 +65,36 @@ def find_page(connection: apsw.Connection, query: ItemQuery) -> Page:
 
 def create_source(connection: apsw.Connection, query: ItemQuery) -> Source | None:
     """The rows that match the filters; None where the text has no word, and finds nothing."""
-    tables: list[str] = []
-    places: list[str] = []
-    conditions: list[str] = []
-    values: list[Any] = []
-    if query.text is not None:
-        words = _match_expression(connection, query.text)
-        if not words:
-            return None
-        tables.append("item_words")
-        places.append("item_words.rowid")
-        conditions.append("item_words MATCH ?")
-        values.append(words)
-    for number, tag in enumerate(query.tags):
-        tables.append(f"item_tags AS tag_{number}")
-        places.append(f"tag_{number}.sequence")
-        conditions.append(f"tag_{number}.tag = ?")
-        values.append(tag)
-    tables.append("items")
-    places.append("items.sequence")
+    words = None if query.text is None else _match_expression(connection, query.text)
+    if words == "":
+        return None
+    lists = [("item_words", "item_words.rowid", "item_words MATCH ?", words)] if words else []
+    lists += [(f"item_tags AS t{n}", f"t{n}.sequence", f"t{n}.tag = ?", tag) for n, tag in enumerate(query.tags)]
+    tables = [table for table, _, _, _ in lists]
+    places = [place for _, place, _, _ in lists]
+    conditions = [condition for _, _, condition, _ in lists]
+    filters = [(condition, value) for condition, value in _list_filters(query) if value is not None]
+    values = [value for _, _, _, value in lists] + [value for _, value in filters]
+    conditions += [condition for condition, _ in filters]
+    if lists and not filters:
+        among_lists = [f"{place} = {places[0]}" for place in places[1:]]
+        counted, count_conditions = tables, [*conditions, *among_lists]
+        conditions = [*count_conditions, f"items.sequence = {places[0]}"]
+        return Source([*tables, "items"], places[0], conditions, values, counted, count_conditions)
+    # A sku leads to one row, so it goes first; lists are as long as they may be, but shorter than all there is.
+    at = 0 if query.sku is not None else len(tables)
+    tables.insert(at, "items")
+    places.insert(at, "items.sequence")
     conditions += [f"{place} = {places[0]}" for place in places[1:]]
-    for condition, value in (
+    return Source(tables, places[0], conditions, values, tables, conditions)
+
+
+def _list_filters(query: ItemQuery) -> tuple[tuple[str, int | str | None], ...]:
+    return (
         ("items.price >= ?", query.min_price),
         ("items.price <= ?", query.max_price),
         ("items.sku = ?", query.sku),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    return Source(" CROSS JOIN ".join(tables), places[0], conditions, values)
+    )
 
 
 def select_all(source: Source, query: ItemQuery) -> tuple[str, list[Any]]:
@@ -126,7 +130,8 @@ def _select(source: Source, query: ItemQuery, conditions: list[str], values: lis
     direction = "DESC" if query.is_descending else "ASC"
     column = _KEY_COLUMNS.get(query.sort)
     order = f"{source.place} {direction}" if column is None else f"{column} {direction}, {source.place} {direction}"
-    return f"SELECT {_COLUMNS} FROM {source.tables}{where} ORDER BY {order}", [*source.values, *values]  # noqa: S608
+    tables = " CROSS JOIN ".join(source.tables)
+    return f"SELECT {_COLUMNS} FROM {tables}{where} ORDER BY {order}", [*source.values, *values]  # noqa: S608
 
 
 def _fetch(connection: apsw.Connection, sql: str, values: list[Any], most: int) -> list[Any]:
@@ -137,7 +142,8 @@ def _select_total(connection: apsw.Connection, source: Source, query: ItemQuery)
     if is_bounded(query._replace(has_total=False)):
         sql = SELECT_COUNT
     else:
-        sql = f"SELECT count(*) FROM {source.tables} WHERE {' AND '.join(source.conditions)}"  # noqa: S608
+        tables, conditions = " CROSS JOIN ".join(source.counted), " AND ".join(source.count_conditions)
+        sql = f"SELECT count(*) FROM {tables} WHERE {conditions}"  # noqa: S608
     rows: list[Any] = connection.execute(sql, source.values).fetchall()
     return int(rows[0][0])
 
