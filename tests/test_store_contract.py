@@ -376,6 +376,30 @@ async def test_an_export_that_is_broken_off_leaves_the_store_usable(store: ItemS
     await store.create(fields())
 
 
+async def test_an_export_whose_task_is_cancelled_while_it_reads_lets_go_of_its_snapshot(store: ItemStore) -> None:
+    await store.create_batch([fields(f"n{number}", number) for number in range(1000)])
+    for delay_s in (0, 0.0005, 0.001, 0.002, 0.005):
+        exporting = asyncio.create_task(export(store, ItemQuery(sort="name", text="n")))
+        await asyncio.sleep(delay_s)
+        exporting.cancel()
+        await asyncio.wait([exporting])
+    assert len(await export(store, ItemQuery(sort="name", text="n"))) == 1000
+
+
+async def test_a_closed_store_refuses_reads_too(open_store: OpenStore) -> None:
+    store = open_store()
+    items = await store.create_batch([fields() for _ in range(3000)])
+    chunks = store.export(ItemQuery())
+    await anext(chunks)
+    await store.close()
+    for call in (store.get(items[0].id), store.find(ItemQuery()), store.find(ItemQuery(text="a")), store.ping()):
+        with pytest.raises(StoreUnavailableError):
+            await call
+    with pytest.raises(StoreUnavailableError):
+        async for _ in chunks:
+            pass
+
+
 async def test_ping_answers_and_close_finishes_what_was_accepted(open_store: OpenStore) -> None:
     store = open_store()
     await store.ping()
