@@ -9,7 +9,7 @@ from typing import Final
 
 import promql_parser
 
-from devops_api.metrics import REQUEST_DURATION
+from devops_api.metrics import REQUEST_DURATION, Metric
 from observability.objectives import LATENCY_BOUND_S, Objective, Window
 
 SCOPE: Final = 'job=~"$job", instance=~"$instance"'
@@ -167,6 +167,43 @@ def latency(share_below: float, *matchers: str, labels: tuple[str, ...] = ()) ->
 def latency_buckets(*matchers: str) -> str:
     """Requests per second by latency, for a heatmap."""
     return total(rate(REQUEST_BUCKETS, SCOPE, *matchers), "le")
+
+
+# What boards ask of any metric of the catalogue
+
+
+def counter_rate(metric: Metric, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """A counter's increase per second."""
+    _require(metric, "counter")
+    return total(rate(metric.prometheus_name, SCOPE, *matchers), *labels)
+
+
+def level(metric: Metric, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """How much there is now."""
+    _require(metric, "gauge", "updowncounter")
+    return total(select(metric.prometheus_name, SCOPE, *matchers), *labels)
+
+
+def observation_rate(metric: Metric, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """How many observations a histogram takes per second."""
+    _require(metric, "histogram")
+    return total(rate(f"{metric.prometheus_name}_count", SCOPE, *matchers), *labels)
+
+
+def observed_quantile(share_below: float, metric: Metric, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """What a share of a histogram's observations stays below."""
+    _require(metric, "histogram")
+    return quantile(share_below, rate(f"{metric.prometheus_name}_bucket", SCOPE, *matchers), *labels)
+
+
+def observed_mean(metric: Metric) -> str:
+    """The mean of a histogram's observations; nothing where there are none."""
+    return f"{total(rate(f'{metric.prometheus_name}_sum', SCOPE))} / {observation_rate(metric)}"
+
+
+def _require(metric: Metric, *kinds: str) -> None:
+    if metric.kind not in kinds:
+        raise ValueError(f"{metric.name} is a {metric.kind}, not a {' or '.join(kinds)}")
 
 
 # What boards ask of Prometheus about deploys and alerts

@@ -7,20 +7,25 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from observability.__main__ import write_yaml
-from observability.objectives import JOB, PROMETHEUS_JOB
+from observability.objectives import JOB, PROMETHEUS_JOB, format_duration
 from observability.rules import create_rule_files
 
+OBSERVABILITY = Path(__file__).parents[2] / "observability"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 15
 
@@ -219,3 +224,73 @@ def run_prometheus(
     url = f"http://127.0.0.1:{port}"
     with run_server(command, folder / "prometheus.log", f"{url}/-/ready", {}):
         yield Prometheus(url)
+
+
+@contextmanager
+def run_alertmanager(folder: Path, webhook_url: str, *, speed: int = 1) -> Iterator[str]:
+    """An Alertmanager with the project's own routing, `speed` times faster; its address."""
+    config = yaml.safe_load((OBSERVABILITY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    (folder / "webhook.url").write_text(webhook_url)
+    for receiver in config["receivers"]:
+        for webhook in receiver["webhook_configs"]:
+            webhook["url_file"] = str(folder / "webhook.url")
+    for route in (config["route"], *config["route"]["routes"]):
+        for name in ("group_wait", "group_interval", "repeat_interval"):
+            route[name] = format_duration(read_duration(route.get(name, config["route"][name])), speed)
+    (folder / "alertmanager.yml").write_text(write_yaml(config))
+    address = f"127.0.0.1:{find_port()}"
+    command = [
+        find_tool("alertmanager"),
+        f"--config.file={folder}/alertmanager.yml",
+        f"--storage.path={folder}/alertmanager",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ]
+    with run_server(command, folder / "alertmanager.log", f"http://{address}/-/ready", {}):
+        yield address
+
+
+def read_duration(text: str) -> int:
+    """A span in seconds."""
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+
+
+class Webhook:
+    """A receiver of alerts: every message that arrived, the oldest first."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.messages: list[Mapping[str, Any]] = []
+
+    def find(self, status: str, name: str) -> list[Mapping[str, Any]]:
+        """The messages of this status that tell of an alert of this name."""
+        return [
+            message
+            for message in self.messages
+            if message["status"] == status and any(alert["labels"]["alertname"] == name for alert in message["alerts"])
+        ]
+
+
+@contextmanager
+def run_webhook() -> Iterator[Webhook]:
+    """A webhook that takes whatever it is told."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            webhook.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    webhook = Webhook(f"http://127.0.0.1:{server.server_port}/")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield webhook
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
