@@ -141,9 +141,14 @@ def test_grafana_provisions_every_dashboard() -> None:
     assert call("GET", f"{GRAFANA}/api/health").json()["database"] == "ok"
     user, password = (os.environ.get(f"GRAFANA_ADMIN_{name}") or "admin" for name in ("USER", "PASSWORD"))
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
-    found = call("GET", f"{GRAFANA}/api/search?type=dash-db", headers={"Authorization": f"Basic {login}"}).json()
-    assert DASHBOARDS
-    assert {board["uid"] for board in found} == {json.loads(path.read_text())["uid"] for path in DASHBOARDS}
+    committed = {json.loads(path.read_text())["uid"] for path in DASHBOARDS}
+
+    def is_complete() -> bool:
+        found = call("GET", f"{GRAFANA}/api/search?type=dash-db", headers={"Authorization": f"Basic {login}"}).json()
+        return {board["uid"] for board in found} == committed
+
+    assert committed
+    wait_for("Grafana to read its dashboards", is_complete, timeout_s=30)
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
