@@ -20,7 +20,7 @@ WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # what a long export made it grow to b
 # size halves what is written, and a log of 64 MB gathers what hits the same page (together 1.6 times as fast).
 PAGE_BYTES: Final = 2 * 1024
 CHECKPOINT_PAGES: Final = 32_000
-CACHE_KIB: Final = 12 * 1024  # more than an import's transaction dirties, which would be written twice otherwise
+CACHE_KIB: Final = 7 * 1024  # more than an import's transaction dirties, which would be written twice otherwise
 _OPEN_READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY
 _OPEN_READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE
 
