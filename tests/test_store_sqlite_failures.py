@@ -14,6 +14,7 @@ from devops_api.errors import StoreUnavailableError
 from devops_api.items import Item, ItemFields
 from devops_api.store import Created, ItemQuery
 from devops_api.store_sqlite import SqliteStore, open_sqlite_store
+from devops_api.store_sqlite_backup import backup_database
 
 DISK_MIB = 4
 
@@ -92,6 +93,19 @@ async def test_what_was_acknowledged_before_the_disk_filled_survives_a_restart(s
     store = open_sqlite_store(small_disk.parent / "as-after-a-crash" / "items.db")
     assert [item async for chunk in store.export(ItemQuery(is_descending=False)) for item in chunk] == created
     await store.close()
+
+
+async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+    store = open_sqlite_store(tmp_path / "items.db")
+    await store.create_batch([big(number) for number in range(3000)])
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await asyncio.to_thread(backup_database, tmp_path / "items.db", small_disk / "copy.db", lambda *_: None)
+    await store.close()
+    assert not list_names(small_disk)
+
+
+def list_names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 async def test_a_store_opened_on_a_read_only_disk_says_so(small_disk: Path) -> None:

@@ -33,6 +33,8 @@ def backup_database(source: Path, target: Path, on_progress: Progress) -> None:
             os.link(part, target)  # unlike a rename, this replaces nothing that came in the meantime
         except FileExistsError:
             raise StoreRefusedError(f"{target} exists already; a backup replaces no file") from None
+        except OSError:
+            part.rename(target)  # the file system has no links
         _flush(target.parent)
 
 
@@ -50,8 +52,6 @@ def restore_database(backup: Path, target: Path, on_progress: Progress) -> Path 
             kept = _keep(target) if target.exists() else None
             part.replace(target)
             _flush(target.parent)
-    except OSError as error:
-        raise StoreUnavailableError(f"{target} cannot be replaced: {error.strerror}") from None
     finally:
         lock.release()
     return kept
@@ -77,6 +77,8 @@ def _copy(source: Path, part: Path, on_progress: Progress) -> Iterator[Path]:
         raise StoreRefusedError(f"{source} is damaged ({error})") from None
     except apsw.Error as error:
         raise StoreUnavailableError(f"{part}: {explain_error(error)}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"{error.filename or part}: {error.strerror}") from error
     finally:
         _remove(part)
 
