@@ -1,0 +1,173 @@
+"""Joins the accumulators to the OpenTelemetry SDK: its readers see them as ordinary histogram points with exemplars.
+
+The only module that uses names which the SDK and its Prometheus exporter keep for themselves; neither has exemplars in
+the exposition (open-telemetry/opentelemetry-python#4178) nor a way to hand a reader points of one's own.
+`tests/test_telemetry_sdk.py` fails when these names change.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import time_ns
+from typing import Any
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    MetricExporter,
+    MetricsData,
+    PeriodicExportingMetricReader,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.metrics.export import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics.export import Metric as SdkMetric
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric as Family
+from prometheus_client.samples import Exemplar as PrometheusExemplar
+
+from devops_api import __version__
+from devops_api.metrics import label_name
+from devops_api.telemetry_accumulators import Histogram, Series
+
+_SCOPE = InstrumentationScope("devops_api", __version__)
+_INFINITY = float("inf")
+
+
+class Accumulated:
+    """The histograms that join every collection; points start at the moment this was made."""
+
+    def __init__(self, histograms: Sequence[Histogram]) -> None:
+        self.histograms = histograms
+        self._started_ns = time_ns()
+
+    def join(self, data: MetricsData) -> MetricsData:
+        """What the SDK collected, with the accumulators' points beside it."""
+        first, *others = data.resource_metrics
+        now_ns = time_ns()
+        metrics = [self._make_metric(histogram, now_ns) for histogram in self.histograms]
+        scopes = [*first.scope_metrics, ScopeMetrics(_SCOPE, metrics, "")]
+        return MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *others])
+
+    def _make_metric(self, histogram: Histogram, now_ns: int) -> SdkMetric:
+        points = [self._make_point(series, now_ns) for series in histogram]
+        data = SdkHistogram(points, AggregationTemporality.CUMULATIVE)
+        return SdkMetric(histogram.metric.name, histogram.metric.help, histogram.metric.unit, data)
+
+    def _make_point(self, series: Series, now_ns: int) -> HistogramDataPoint:
+        counts = list(series.counts)
+        exemplars = [
+            SdkExemplar({}, entry.value, entry.time_ns, int(entry.trace.span_id, 16), int(entry.trace.trace_id, 16))
+            for entry in tuple(series.exemplars.values())
+        ]
+        return HistogramDataPoint(
+            attributes=dict(series.attributes),
+            start_time_unix_nano=self._started_ns,
+            time_unix_nano=now_ns,
+            count=sum(counts),
+            sum=series.total,
+            bucket_counts=counts,
+            explicit_bounds=series.bounds,
+            # Extremes are not kept: they would cost every request two comparisons.
+            min=_INFINITY,
+            max=-_INFINITY,
+            exemplars=exemplars,
+        )
+
+
+class PrometheusReader(PrometheusMetricReader):
+    """Collects for the Prometheus exposition, from a registry of its own."""
+
+    def __init__(self, accumulated: Accumulated) -> None:
+        self._accumulated = accumulated
+        registry = CollectorRegistry()
+        super().__init__(scope_info_enabled=False, registry=registry)
+        registry.unregister(self._collector)
+        self.registry = CollectorRegistry()
+        self.registry.register(ExemplarCollector(self._collector, accumulated))
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(self._accumulated.join(metrics_data), timeout_millis, **kwargs)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Nothing to let go of."""
+
+
+class ExemplarCollector:
+    """The exporter's collector, with exemplars put on the buckets they fell into."""
+
+    def __init__(self, collector: Any, accumulated: Accumulated) -> None:
+        self._collector = collector
+        self._accumulated = accumulated
+
+    def collect(self) -> Iterator[Family]:
+        """The metric families."""
+        exemplars = dict(self._find_exemplars())
+        for family in self._collector.collect():
+            if exemplars and family.type == "histogram":
+                family.samples = [
+                    sample._replace(exemplar=exemplars.get((sample.name, frozenset(sample.labels.items()))))
+                    for sample in family.samples
+                ]
+            yield family
+
+    def _find_exemplars(self) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], PrometheusExemplar]]:
+        for histogram in self._accumulated.histograms:
+            name = f"{histogram.metric.prometheus_name}_bucket"
+            for series in histogram:
+                labels = {label_name(key): str(value) for key, value in series.attributes.items()}
+                for index, entry in tuple(series.exemplars.items()):
+                    bound = str(series.bounds[index]) if index < len(series.bounds) else "+Inf"
+                    key = name, frozenset((labels | {"le": bound}).items())
+                    yield key, PrometheusExemplar(entry.trace._asdict(), entry.value, entry.time_ns / 1e9)
+
+
+class OtlpReader(PeriodicExportingMetricReader):
+    """Collects for OTLP."""
+
+    def __init__(self, exporter: MetricExporter, accumulated: Accumulated, interval_ms: float | None = None) -> None:
+        self._accumulated = accumulated
+        super().__init__(exporter, export_interval_millis=interval_ms)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(self._accumulated.join(metrics_data), timeout_millis, **kwargs)
+
+
+class SpanQueue(BatchSpanProcessor):
+    """The SDK's bounded queue of spans, which tells of each that did not fit."""
+
+    def __init__(self, exporter: SpanExporter, on_drop: Callable[[int], None]) -> None:
+        super().__init__(exporter)
+        self._on_drop = on_drop
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span; the oldest one goes where the queue is full."""
+        queue = self._batch_processor._queue  # noqa: SLF001 - see the module's docstring
+        if queue.maxlen is not None and len(queue) >= queue.maxlen:
+            self._on_drop(1)
+        super().on_end(span)
+
+
+class CountingExporter:
+    """An OTLP exporter that tells of what the collector did not take."""
+
+    def __init__(self, exporter: Any, on_failure: Callable[[], None]) -> None:
+        self._exporter = exporter
+        self._on_failure = on_failure
+
+    def export(self, batch: Iterable[Any], *arguments: Any, **options: Any) -> Any:
+        """Export a batch."""
+        try:
+            result = self._exporter.export(batch, *arguments, **options)
+        except Exception:
+            self._on_failure()
+            raise
+        if result.name != "SUCCESS":
+            self._on_failure()
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._exporter, name)
