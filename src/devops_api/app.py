@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
+from devops_api import metrics as catalogue
 from devops_api.docs import Documents
 from devops_api.endpoint import Endpoint
+from devops_api.errors import StoreUnavailableError
 from devops_api.faults import Faults
 from devops_api.gate import Gate
 from devops_api.handlers import ItemHandlers
@@ -20,7 +23,7 @@ from devops_api.routes import add_metrics_route, add_routes
 from devops_api.settings import Settings
 from devops_api.store import ItemStore
 from devops_api.store_metered import MeteredStore
-from devops_api.store_sqlite import open_sqlite_store
+from devops_api.store_sqlite import SqliteStore, open_sqlite_store
 from devops_api.telemetry import Telemetry, create_telemetry
 
 
@@ -44,7 +47,9 @@ def create_app(settings: Settings, environment: Mapping[str, str], logs: Logs) -
 def create_service(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Service:
     """Open the store and make every part. StoreRefusedError and StoreUnavailableError where there is no store."""
     telemetry = create_telemetry(settings, environment, logs)
-    store = MeteredStore(open_sqlite_store(database_path(settings), observer=telemetry.writer), telemetry)
+    database = database_path(settings)
+    sqlite = open_sqlite_store(database, observer=telemetry.writer)
+    store = MeteredStore(sqlite, telemetry)
     gate = Gate(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
     endpoint = Endpoint(
         gate=gate,
@@ -55,6 +60,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
         logs_every_request=settings.access_log,
     )
     probes = Probes(store=store, telemetry=telemetry, gate=gate)
+    _observe(telemetry, sqlite, database, gate, probes)
     app = web.Application()
     add_routes(
         app.router,
@@ -79,6 +85,29 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
         add_metrics_route(metrics_app.router, endpoint, probes)
     app.cleanup_ctx.append(lambda _: _run_parts(gate, store, telemetry))
     return Service(settings, app, metrics_app, gate, telemetry, logs)
+
+
+def _observe(telemetry: Telemetry, store: SqliteStore, database: Path, gate: Gate, probes: Probes) -> None:
+    """Show what the parts know of themselves; what needs the event loop is asked for before each scrape."""
+    known = {"ready": 0, "stored": 0}
+
+    async def refresh() -> None:
+        known["ready"] = int(await probes.is_ready())
+        with contextlib.suppress(StoreUnavailableError):
+            known["stored"] = await store.count()
+
+    telemetry.refresh_with(refresh)
+    for metric, read in (
+        (catalogue.ACTIVE_REQUESTS, lambda: gate.in_flight),
+        (catalogue.SHED, lambda: gate.shed_total),
+        (catalogue.READY, lambda: known["ready"]),
+        (catalogue.ITEMS_STORED, lambda: known["stored"]),
+        (catalogue.WRITER_QUEUE, lambda: store.writer_queue_length),
+        (catalogue.STORE_SIZE, store.database_bytes),
+        (catalogue.DISK_FREE, lambda: shutil.disk_usage(database.parent).free),
+        (catalogue.DISK_SIZE, lambda: shutil.disk_usage(database.parent).total),
+    ):
+        telemetry.observe(metric, read)
 
 
 def database_path(settings: Settings) -> Path:

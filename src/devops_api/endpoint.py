@@ -92,7 +92,9 @@ class Endpoint:
         respond = self._catch(handler)
 
         async def respond_traced(request: web.Request) -> web.StreamResponse:
-            request[TRACE] = telemetry.current_trace()
+            ids = telemetry.current_trace()
+            if ids is not None:
+                request[TRACE] = ids
             return await respond(request)
 
         async def endpoint(request: web.Request) -> web.StreamResponse:
@@ -105,9 +107,9 @@ class Endpoint:
                     response = await respond(request)
             except (asyncio.CancelledError, ConnectionError):
                 status = _SERVER_ERROR if ERROR_TYPE in request else CLIENT_CLOSED_REQUEST
-                recorder.record(
-                    request.method, status, perf_counter() - started, request.get(ERROR_TYPE), request.get(TRACE)
-                )
+                error_type, trace = request.get(ERROR_TYPE), request.get(TRACE)
+                duration_s = perf_counter() - started
+                recorder.record(request.method, status, duration_s, error_type, trace, request.version.minor)
                 raise
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = request_id
@@ -115,7 +117,8 @@ class Endpoint:
                     response.force_close()
             trace = request.get(TRACE)
             duration_s = perf_counter() - started
-            recorder.record(request.method, response.status, duration_s, request.get(ERROR_TYPE), trace)
+            error_type = request.get(ERROR_TYPE)
+            recorder.record(request.method, response.status, duration_s, error_type, trace, request.version.minor)
             if trace is not None or duration_s > self._slow_request_s:
                 self._log_request(request, route, response.status, duration_s)
             return response
@@ -181,6 +184,8 @@ class Endpoint:
             request[ERROR_TYPE] = type(error).__name__
             if not isinstance(error, OverloadedError):
                 self.emit("request_failed", request, error=error)
+        elif request.path.startswith("/items"):
+            self._telemetry.count_rejection(error)
         _require_unanswered(request, error)
         return reply_to_error(error, instance=request.path, request_id=request[REQUEST_ID])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from devops_api.errors import SettingsError
+from devops_api.settings_otel import read_otel_faults
 from devops_api.tokens import Tokens, read_tokens
 
 PREFIX: Final = "DEVOPS_API_"
@@ -127,7 +128,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read every DEVOPS_API_ variable. SettingsError has a line for each that is wrong or unknown."""
+    """Read every DEVOPS_API_ variable, and check the OTEL_ ones. SettingsError has a line for each that is wrong."""
     faults: list[str] = []
     values: dict[str, Any] = {}
     known = dict(iterate_settings())
@@ -144,6 +145,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             faults.append(_describe_fault(variable, text, known[name], error))
     if values.get("drain_delay_s", 0) >= values.get("stop_timeout_s", Settings().stop_timeout_s):
         faults.append(f"{PREFIX}DRAIN_DELAY_S must be below {PREFIX}STOP_TIMEOUT_S, which includes it")
+    faults += read_otel_faults(environment)
     if faults:
         raise SettingsError(faults)
     return Settings(**values)

@@ -79,3 +79,7 @@ class Count:
     def add(self, number: int) -> None:
         """Count `number` more."""
         self.value += number
+
+    def read(self) -> int:
+        """The total."""
+        return self.value

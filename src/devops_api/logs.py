@@ -1,0 +1,218 @@
+"""The log: one JSON object a line on standard output, from a thread of its own, so that no reader can slow a request.
+
+An event is what the catalogue says; one that is not in it cannot be emitted. What does not fit into the bounded queue
+is dropped and counted.
+"""
+
+import logging
+import os
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event as Signal
+from threading import Thread
+from time import time
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+PENDING_MAX: Final = 10_000
+GATHER_S: Final = 0.005  # what arrives within it is written at once
+STANDARD_OUTPUT: Final = 1
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_NAMES: Final = {value: name for name, value in _LEVELS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of line: its level, its fields and a sentence that says when it is written."""
+
+    level: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+EVENTS: Final[Mapping[str, Event]] = {
+    "started": Event("info", ("version", "host", "ports"), "The service listens."),
+    "open_to_network": Event(
+        "warning",
+        ("host",),
+        "The service listens beyond loopback and has no tokens: whoever reaches it may read and write.",
+    ),
+    "draining": Event("info", ("in_flight",), "The service was told to stop and takes its leave."),
+    "stopped": Event("info", ("is_complete",), "The service has ended; whether every request was answered before."),
+    "item_created": Event("info", ("item_id",), "An item was created."),
+    "item_updated": Event("info", ("item_id", "version"), "An item was replaced or patched."),
+    "item_deleted": Event("info", ("item_id",), "An item was deleted."),
+    "items_batch_created": Event("info", ("count",), "A batch was created."),
+    "items_imported": Event(
+        "info",
+        ("created", "updated", "rejected", "stored_through_line", "is_complete"),
+        "An import ended, well or not.",
+    ),
+    "items_exported": Event("info", ("count", "is_complete"), "An export ended, well or not."),
+    "request": Event(
+        "info", ("method", "route", "status", "duration_ms"), "A request was slow or sampled, or all are logged."
+    ),
+    "request_failed": Event("error", ("error",), "A request was answered with a 5xx."),
+    "library": Event("warning", ("logger", "message", "error"), "A library had something to say."),
+    "log_dropped": Event("warning", ("count",), "Lines were lost because standard output was not read in time."),
+}
+
+
+class Line(NamedTuple):
+    """A line on its way to the writer."""
+
+    time_s: float
+    level: int
+    event: str
+    request_id: str | None
+    trace_id: str | None
+    span_id: str | None
+    error: BaseException | None
+    fields: dict[str, Any]
+
+
+Sink = Callable[[Line, dict[str, Any]], None]
+
+
+class Logs:
+    """The way to standard output. `emit` may be called from any thread and never waits."""
+
+    def __init__(self, level: str, *, is_console: bool, fd: int) -> None:
+        self.dropped = 0
+        self.sink: Sink | None = None
+        self._least = _LEVELS[level]
+        self._levels = {name: _LEVELS[event.level] for name, event in EVENTS.items()}
+        self._format = _format_console if is_console else _format_json
+        self._fd = fd
+        self._pending: deque[Line] = deque()
+        self._wake = Signal()
+        self._is_closing = False
+        self._reported = 0
+        self._bridge = _Bridge(self)
+        logging.getLogger().addHandler(self._bridge)
+        self._thread = Thread(target=self._write_all, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def emit(
+        self,
+        event: str,
+        *,
+        request_id: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        error: BaseException | None = None,
+        level: int | None = None,
+        **fields: Any,
+    ) -> None:
+        """Write an event of the catalogue. KeyError where it is none."""
+        severity = self._levels[event] if level is None else level
+        if severity < self._least:
+            return
+        if len(self._pending) >= PENDING_MAX:
+            self.dropped += 1
+            return
+        self._pending.append(Line(time(), severity, event, request_id, trace_id, span_id, error, fields))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is pending, for at most `timeout_s`."""
+        logging.getLogger().removeHandler(self._bridge)
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _write_all(self) -> None:
+        while not self._is_closing:
+            self._wake.wait()
+            if not self._is_closing:
+                self._wake.clear()
+                self._pause()
+            self._write_pending()
+
+    def _pause(self) -> None:
+        Signal().wait(GATHER_S)
+
+    def _write_pending(self) -> None:
+        while self._pending:
+            lines = [self._pending.popleft() for _ in range(min(len(self._pending), 1_000))]
+            documents = [_describe(line) for line in lines]
+            self._write(b"".join(map(self._format, documents)))
+            if self.sink is not None:
+                for line, document in zip(lines, documents, strict=True):
+                    self.sink(line, document)
+        if self.dropped > self._reported:
+            lost, self._reported = self.dropped - self._reported, self.dropped
+            self.emit("log_dropped", count=lost)
+
+    def _write(self, text: bytes) -> None:
+        with suppress(OSError):  # A closed standard output ends the log, not the service.
+            while text:
+                text = text[os.write(self._fd, text) :]
+
+
+def open_logs(level: str, log_format: str, fd: int = STANDARD_OUTPUT) -> Logs:
+    """Start the log; `auto` writes for people where `fd` is a terminal, and JSON elsewhere."""
+    is_console = log_format == "console" or (log_format == "auto" and os.isatty(fd))
+    return Logs(level, is_console=is_console, fd=fd)
+
+
+def _describe(line: Line) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(line.time_s, UTC)
+    document: dict[str, Any] = {
+        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z",
+        "level": _NAMES.get(line.level, "info"),
+        "event": line.event,
+    }
+    ids = {"request_id": line.request_id, "trace_id": line.trace_id, "span_id": line.span_id}
+    document |= {name: value for name, value in ids.items() if value is not None} | line.fields
+    if line.error is not None:
+        document["error"] = _describe_error(line.error)
+    return document
+
+
+def _describe_error(error: BaseException) -> dict[str, str]:
+    """The type and what it says, and the way there where it is no error that this package raises on purpose."""
+    described = {"type": type(error).__qualname__, "message": str(error)}
+    if not type(error).__module__.startswith("devops_api."):
+        described["traceback"] = "".join(traceback.format_exception(error))
+    return described
+
+
+def _format_json(document: dict[str, Any]) -> bytes:
+    return orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+
+
+def _format_console(document: dict[str, Any]) -> bytes:
+    time_of_day = document["timestamp"][11:-1]
+    error = document.get("error", {})
+    fields = " ".join(
+        f"{name}={value}" for name, value in document.items() if name not in {"timestamp", "level", "event", "error"}
+    )
+    said = f" {error['type']}: {error['message']}" if error else ""
+    traceback_text: str = error.get("traceback", "")
+    text = f"{time_of_day} {document['level']:<7} {document['event']:<20} {fields}{said}\n"
+    return (text + traceback_text).encode("utf-8", "backslashreplace")
+
+
+class _Bridge(logging.Handler):
+    """Brings what libraries log into the same stream, from warnings on."""
+
+    def __init__(self, logs: Logs) -> None:
+        super().__init__(logging.WARNING)
+        self._logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it as the event `library`."""
+        error = record.exc_info[1] if record.exc_info else None
+        level = _LEVELS["error"] if record.levelno >= logging.ERROR else _LEVELS["warning"]
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            message = str(record.msg)
+        self._logs.emit("library", level=level, error=error, logger=record.name, message=message)

@@ -1,0 +1,64 @@
+"""OpenTelemetry's own settings, checked before anything starts: the SDK falls back in silence where they are wrong."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+_SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+_SAMPLERS: Final = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+
+
+def read_otel_faults(environment: Mapping[str, str]) -> list[str]:
+    """A line for each OTEL_ variable that cannot be used; the values of URLs and headers are never shown."""
+    return [
+        f"{name} must be {accepts}"
+        for name, (is_good, accepts) in _CHECKS.items()
+        if environment.get(name) and not _holds(is_good, environment[name])
+    ]
+
+
+def _holds(is_good: Callable[[str], bool], text: str) -> bool:
+    try:
+        return is_good(text)
+    except ValueError:
+        return False
+
+
+def _is_url(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+
+
+def _is_positive(text: str) -> bool:
+    return 0 < float(text) < float("inf")
+
+
+_URL: Final = (_is_url, "an http:// or https:// URL")
+_POSITIVE: Final = (_is_positive, "a number above 0")
+_COUNT: Final = (lambda text: int(text) > 0, "a whole number above 0")
+_PROTOCOL: Final = (lambda text: text == "http/protobuf", "http/protobuf, the one protocol built in")
+_CHECKS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
+    "OTEL_SDK_DISABLED": (lambda text: text.lower() in {"true", "false"}, "true or false"),
+    "OTEL_TRACES_SAMPLER": (lambda text: text in _SAMPLERS, f"one of {', '.join(_SAMPLERS)}"),
+    "OTEL_TRACES_SAMPLER_ARG": (lambda text: 0 <= float(text) <= 1, "a number, 0 to 1"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": _URL,
+    "OTEL_EXPORTER_OTLP_PROTOCOL": _PROTOCOL,
+    "OTEL_EXPORTER_OTLP_TIMEOUT": _POSITIVE,
+    **{f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": _URL for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL": _PROTOCOL for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT": _POSITIVE for signal in _SIGNALS},
+    "OTEL_METRIC_EXPORT_INTERVAL": _POSITIVE,
+    "OTEL_METRIC_EXPORT_TIMEOUT": _POSITIVE,
+    **{
+        f"OTEL_{queue}_{name}": _COUNT
+        for queue in ("BSP", "BLRP")
+        for name in ("SCHEDULE_DELAY", "EXPORT_TIMEOUT", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE")
+    },
+}

@@ -1,0 +1,344 @@
+"""OpenTelemetry for the service: what is measured, which requests are traced, and the text of `/metrics`.
+
+Each request pays for a comparison (is it sampled?) and an accumulator's bisect and additions; everything else happens
+at collection, off the event loop.
+"""
+
+import asyncio
+import os
+import uuid
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from time import perf_counter
+from typing import Any, Final
+
+from aiohttp import web
+from opentelemetry import trace
+from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor, create_aiohttp_middleware
+from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from prometheus_client import CollectorRegistry
+
+from devops_api import __version__
+from devops_api import metrics as catalogue
+from devops_api.errors import ProblemError
+from devops_api.logs import Logs
+from devops_api.metrics import BORN, BORN_FAILURES, HTTP_METHODS, OTHER, REQUEST_ERRORS, Metric
+from devops_api.settings import Settings
+from devops_api.telemetry_accumulators import Count, Histogram, Series, TraceIds
+from devops_api.telemetry_exposition import Exposition, render
+from devops_api.telemetry_otlp import Losses, open_pipelines, shut_down
+from devops_api.telemetry_sampling import Sampler, trace_id_of
+from devops_api.telemetry_sdk import Accumulated, PrometheusReader
+
+__all__ = ["Telemetry", "TraceIds", "create_telemetry", "trace_id_of"]
+
+LOOP_PROBE_S: Final = 0.05
+REFRESH_S: Final = 5.0
+FLUSH_SHARE: Final = 0.1  # of the stop time-out, for what is not yet sent
+FLUSH_MAX_S: Final = 5.0
+_PROCESS_METRICS: Final[dict[str, list[str] | None]] = {
+    "process.cpu.time": ["user", "system"],
+    "process.memory.usage": None,
+    "process.open_file_descriptor.count": None,
+    "cpython.gc.collections": None,
+}
+
+_REASONS: Final = dict(zip((400, 422, 409, 412, 413), catalogue.REJECTIONS, strict=True))
+
+Read = Callable[[], float]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RouteTelemetry:
+    """The requests of one route."""
+
+    def __init__(self, histogram: Histogram, route: str) -> None:
+        self._histogram = histogram
+        self._route = route
+        self._series: dict[tuple[str, int, str | None, int], Series] = {}
+        for method, status in BORN.get(route, ()):
+            self._find(method, status, None, 1)
+            for failure, error_type in BORN_FAILURES:
+                self._find(method, failure, error_type, 1)
+
+    def record(  # noqa: PLR0917 - on the path of every request, where names cost
+        self,
+        method: str,
+        status: int,
+        duration_s: float,
+        error_type: str | None = None,
+        trace_ids: TraceIds | None = None,
+        minor: int = 1,
+    ) -> None:
+        """Count an answered request of HTTP/1.`minor`."""
+        series = self._series.get((method, status, error_type, minor))
+        if series is None:
+            series = self._find(method, status, error_type, minor)
+        series.record(duration_s, trace_ids)
+
+    def _find(self, method: str, status: int, error_type: str | None, minor: int) -> Series:
+        """The series of these attributes, brought into their closed sets; only such keys are kept."""
+        key = (
+            method if method in HTTP_METHODS else OTHER,
+            status,
+            error_type if error_type is None or error_type in REQUEST_ERRORS else OTHER,
+            1 if minor else 0,
+        )
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self._histogram.open_series(self._describe(*key))
+        return series
+
+    def _describe(self, method: str, status: int, error_type: str | None, minor: int) -> dict[str, str | int]:
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "url.scheme": "http",
+            "network.protocol.version": f"1.{minor}",
+            "http.route": self._route,
+            "http.response.status_code": status,
+        }
+        return attributes if error_type is None else attributes | {"error.type": error_type}
+
+
+class SilentRoute(RouteTelemetry):
+    """What a route gets where OpenTelemetry is turned off."""
+
+    def record(self, *_: object) -> None:
+        """Do nothing."""
+
+
+class WriterTelemetry:
+    """The store's writer, observed in its own thread."""
+
+    def __init__(self, wait: Histogram, commit: Histogram, size: Histogram) -> None:
+        self._wait, self._commit, self._size = wait.open_series(), commit.open_series(), size.open_series()
+
+    def batch(self, size: int, wait_s: float, commit_s: float) -> None:
+        """Count a commit of `size` changes, the first of which waited `wait_s`."""
+        self._size.record(size)
+        self._wait.record(wait_s)
+        self._commit.record(commit_s)
+
+
+class Telemetry:
+    """Everything that is measured. Belongs to one event loop, but for the writer's part."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], logs: Logs) -> None:
+        self.is_disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        self.traced_in_flight = 0
+        self.items_created, self.items_updated, self.items_deleted, self.items_imported = (Count() for _ in range(4))
+        self.items_rejected = {reason: Count() for reason in catalogue.REJECTIONS}
+        self.losses = Losses()
+        self._requests = Histogram(catalogue.REQUEST_DURATION)
+        self.store_operations = Histogram(catalogue.STORE_DURATION)
+        self._loop_delay = Histogram(catalogue.LOOP_DELAY)
+        writer = [Histogram(m) for m in (catalogue.WRITER_WAIT, catalogue.WRITER_COMMIT, catalogue.WRITER_BATCH)]
+        self.writer = WriterTelemetry(*writer)
+        self._routes: dict[str, RouteTelemetry] = {}
+        self._sampler = Sampler(environment, settings.forced_samples_per_s)
+        self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
+        self._refreshers: list[Callable[[], Awaitable[object]]] = []
+        self._probing: asyncio.Task[None] | None = None
+        self._renderer = ThreadPoolExecutor(1, "metrics")
+        self._flush_s = min(settings.stop_timeout_s * FLUSH_SHARE, FLUSH_MAX_S)
+        self._last = Exposition(b"", "", "", 0)
+        self._last_s = 0.0
+        self._logs = logs
+        if self.is_disabled:
+            self._registry = CollectorRegistry()
+            self._shutdowns: Any = ()
+            return
+        resource = _create_resource(environment)
+        accumulated = Accumulated((self._requests, self.store_operations, self._loop_delay, *writer))
+        reader = PrometheusReader(accumulated)
+        pipelines = open_pipelines(environment, resource, accumulated, self.losses)
+        self._registry = reader.registry
+        self._shutdowns = pipelines.shutdowns
+        logs.sink = pipelines.log_sink
+        readers = [reader, *([pipelines.metrics] if pipelines.metrics else [])]
+        provider = MeterProvider(readers, resource, shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter())
+        self._meter = provider.get_meter("devops_api", __version__)
+        # The decision to sample is made before the tracer is asked.
+        tracers = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
+        if pipelines.spans is not None:
+            tracers.add_span_processor(pipelines.spans)
+        self._tracer = tracers.get_tracer("devops_api", __version__)
+        self._middleware = _create_middleware(tracers)
+        _observe_process(provider)
+        self._observe_own()
+
+    def bind_route(self, route: str) -> RouteTelemetry:
+        """What counts the requests of a route."""
+        if route not in self._routes:
+            kind = SilentRoute if self.is_disabled else RouteTelemetry
+            self._routes[route] = kind(self._requests, route)
+        return self._routes[route]
+
+    def sample(self, traceparent: str | None) -> bool:
+        """Whether to trace a request with this header."""
+        return not self.is_disabled and self._sampler.sample(traceparent)
+
+    async def trace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request within a span of its own."""
+        self.traced_in_flight += 1
+        try:
+            response: web.StreamResponse = await self._middleware(request, handler)
+        finally:
+            self.traced_in_flight -= 1
+        return response
+
+    def current_trace(self) -> TraceIds | None:
+        """The trace and the span that are being recorded."""
+        place = trace.get_current_span().get_span_context()
+        if not place.is_valid:
+            return None
+        return TraceIds(trace.format_trace_id(place.trace_id), trace.format_span_id(place.span_id))
+
+    @contextmanager
+    def start_store_span(self, operation: str) -> Iterator[None]:
+        """A child of the request's span, where it has one; it carries the type of what is raised within."""
+        if not trace.get_current_span().is_recording():
+            yield
+            return
+        attributes = {"db.system.name": "sqlite", "db.operation.name": operation, "db.collection.name": "items"}
+        with self._tracer.start_as_current_span(
+            f"{operation} items", kind=trace.SpanKind.CLIENT, attributes=attributes, record_exception=False
+        ) as span:
+            try:
+                yield
+            except BaseException as error:
+                span.set_attribute("error.type", type(error).__qualname__)
+                raise
+
+    def observe(self, metric: Metric, read: Read, attributes: Mapping[str, str] | None = None) -> None:
+        """Ask `read` for a gauge's or a total's value at each collection, in another thread."""
+        if self.is_disabled:
+            return
+        entries = self._observed.setdefault(metric.name, [])
+        entries.append((dict(attributes or {}), read))
+        if len(entries) > 1:
+            return
+
+        def answer(_: CallbackOptions) -> Iterator[Observation]:
+            for labels, ask in entries:
+                with suppress(OSError):  # What cannot be asked now is left out.
+                    yield Observation(ask(), labels)
+
+        create = {
+            "counter": self._meter.create_observable_counter,
+            "updowncounter": self._meter.create_observable_up_down_counter,
+            "gauge": self._meter.create_observable_gauge,
+        }[metric.kind]
+        create(metric.name, [answer], metric.unit, metric.help)
+
+    def count_rejection(self, error: ProblemError) -> None:
+        """Count what changed nothing because of what it asked."""
+        reason = _REASONS.get(error.status)
+        if reason is not None:
+            self.items_rejected[reason].add(1)
+
+    def refresh_with(self, refresh: Callable[[], Awaitable[object]]) -> None:
+        """Await `refresh` before each scrape, for values that must be asked for on the loop."""
+        self._refreshers.append(refresh)
+
+    async def render(self, accept: str, accept_encoding: str) -> Exposition:
+        """The exposition that a scraper accepts."""
+        await self._refresh()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._renderer, self._render, accept, accept_encoding)
+
+    def start(self) -> None:
+        """Begin to watch the running event loop."""
+        self._probing = asyncio.create_task(self._probe())
+
+    def stop(self) -> None:
+        """Send what is not yet sent, for a bounded time, and let go."""
+        if self._probing is not None:
+            self._probing.cancel()
+        self._logs.sink = None
+        shut_down(self._shutdowns, self._flush_s)
+        self._renderer.shutdown(wait=False)
+
+    def _render(self, accept: str, accept_encoding: str) -> Exposition:
+        started = perf_counter()
+        self._last = render(self._registry, accept, accept_encoding)
+        self._last_s = perf_counter() - started
+        return self._last
+
+    async def _refresh(self) -> None:
+        for refresh in self._refreshers:
+            await refresh()
+
+    async def _probe(self) -> None:
+        delay = self._loop_delay.open_series()
+        loop = asyncio.get_running_loop()
+        refreshed_s = loop.time()
+        while True:
+            due_s = loop.time() + LOOP_PROBE_S
+            await asyncio.sleep(LOOP_PROBE_S)
+            delay.record(max(loop.time() - due_s, 0.0))
+            if due_s - refreshed_s > REFRESH_S:
+                refreshed_s = due_s
+                await self._refresh()
+
+    def _observe_own(self) -> None:
+        for metric, count in (
+            (catalogue.ITEMS_CREATED, self.items_created),
+            (catalogue.ITEMS_UPDATED, self.items_updated),
+            (catalogue.ITEMS_DELETED, self.items_deleted),
+            (catalogue.ITEMS_IMPORTED, self.items_imported),
+            (catalogue.SPANS_DROPPED, self.losses.spans),
+            (catalogue.SAMPLES_CAPPED, self._sampler.capped),
+        ):
+            self.observe(metric, count.read)
+        for reason, count in self.items_rejected.items():
+            self.observe(catalogue.ITEMS_REJECTED, count.read, {"reason": reason})
+        for signal, count in self.losses.exports.items():
+            self.observe(catalogue.EXPORT_FAILURES, count.read, {"signal": signal})
+        self.observe(catalogue.LOG_DROPPED, lambda: self._logs.dropped)
+        self.observe(catalogue.SCRAPE_DURATION, lambda: self._last_s)
+        self.observe(catalogue.SCRAPE_SIZE, lambda: self._last.size_bytes)
+
+
+def create_telemetry(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Telemetry:
+    """The telemetry that the environment asks for; its OTEL_ variables have been checked."""
+    return Telemetry(settings, environment, logs)
+
+
+def _create_resource(environment: Mapping[str, str]) -> Resource:
+    return Resource.create(
+        {
+            "service.name": environment.get("OTEL_SERVICE_NAME") or "devops-api",
+            "service.version": __version__,
+            "service.instance.id": str(uuid.uuid4()),
+        }
+    )
+
+
+def _create_middleware(tracers: TracerProvider) -> Any:
+    """The middleware that makes request spans.
+
+    It depends on globals that only `instrument()` sets (open-telemetry/opentelemetry-python-contrib#2859), and reads
+    the choice of conventions from the process's environment; its own metrics go nowhere.
+    """
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    instrumentor = AioHttpServerInstrumentor()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        instrumentor.instrument(skip_dep_check=True)
+        instrumentor.uninstrument()
+    return create_aiohttp_middleware(tracer_provider=tracers)
+
+
+def _observe_process(provider: MeterProvider) -> None:
+    """Process and CPython metrics; the instrumentor is a singleton, and a process may hold more than one service."""
+    instrumentor = SystemMetricsInstrumentor(config=_PROCESS_METRICS)
+    instrumentor.instrument(meter_provider=provider, skip_dep_check=True)
+    instrumentor.uninstrument()
