@@ -23,6 +23,7 @@ from devops_api.server import Runner
 from devops_api.settings import PREFIX, Settings
 
 LISTEN_BACKLOG: Final = 1_024
+SETTLE_S: Final = 0.05  # for the first request of a connection that was accepted last to be read
 FLUSH_SHARE: Final = 0.2  # of the stop time-out: for the store, the telemetry and the log
 STREAM_SHARE: Final = 0.4  # of what is left after the drain delay: for streams to end at a chunk once they are told to
 _LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
@@ -105,6 +106,7 @@ async def _leave(service: Service, runners: list[Runner]) -> None:
     for runner in runners:
         for site in list(runner.sites):
             await site.stop()
+    await asyncio.sleep(SETTLE_S)
     await gate.wait_empty((deadline - monotonic()) * (1 - STREAM_SHARE))
     gate.is_stopping = True
     is_complete = await gate.wait_empty(deadline - monotonic())

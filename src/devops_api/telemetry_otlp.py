@@ -64,7 +64,7 @@ def open_pipelines(
     if (exporter := create(OTLPSpanExporter, "traces")) is not None:
         spans = SpanQueue(exporter, losses.spans.add)
         # The queue's own shutdown has no time limit to give; the thread that it waits in has.
-        shutdowns.append(lambda _: spans.shutdown())
+        shutdowns.append(lambda _: spans.shutdown())  # type: ignore[no-untyped-call]
     if (exporter := create(OTLPMetricExporter, "metrics")) is not None:
         interval_ms = environment.get("OTEL_METRIC_EXPORT_INTERVAL")
         metrics = OtlpReader(exporter, accumulated, float(interval_ms) if interval_ms else None)
