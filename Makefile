@@ -30,6 +30,7 @@ lint: $(NEEDS_UV) ## style, types, layers, generated files, configuration
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python -m observability --check
+	$(RUN) python -m observability.reference --check
 	$(RUN) yamllint --strict .
 	$(RUN) hadolint --config .hadolint.yaml docker/Dockerfile
 	$(RUN) check-jsonschema --builtin-schema vendor.compose-spec compose.yml
@@ -40,8 +41,18 @@ format: $(NEEDS_UV) ## let ruff format and mend what it can
 	$(RUN) ruff check --fix
 
 .PHONY: generate
-generate: $(NEEDS_UV) ## write what is generated: dashboards and rules
+generate: $(NEEDS_UV) docs ## write what is generated: dashboards, rules, reference
 	$(RUN) python -m observability
+
+.PHONY: docs
+docs: $(NEEDS_UV) ## write the README's settings and otel/reference.md from the code
+	$(RUN) python -m observability.reference
+
+.PHONY: bench
+bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
+	$(RUN) python benchmarks/telemetry.py
+	$(RUN) python benchmarks/http.py
+	$(RUN) python benchmarks/store.py
 
 .PHONY: up
 up: ## API, Prometheus and Grafana, healthy when it returns

@@ -81,7 +81,7 @@ def _describe_metric(metric: Metric) -> tuple[str, ...]:
     attributes = "; ".join(
         f"`{name}`" + (f": {', '.join(values)}" if values else "") for name, values in metric.attributes.items()
     )
-    return f"`{metric.name}`", f"`{metric.prometheus_name}`", metric.kind, f"`{metric.unit}`", attributes, metric.help
+    return f"`{metric.name}`", f"`{metric.prometheus_name}`", metric.kind, metric.unit, attributes, metric.help
 
 
 _SPANS: Final = (

@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 
 import aiohttp
 import pytest_asyncio
-from devops_api.logs import open_logs
 
 from devops_api.app import Service, create_service
+from devops_api.logs import open_logs
 from devops_api.serve import serve
 from devops_api.settings import Settings
 
