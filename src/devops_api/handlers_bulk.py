@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from devops_api.bodies import JSON, require_media_type, start_body
-from devops_api.endpoint import REQUEST_ID, REQUEST_ID_HEADER, Endpoint
+from devops_api.endpoint import CALL, REQUEST_ID_HEADER, Endpoint
 from devops_api.errors import (
     Fault,
     ImportStoppedError,
@@ -89,7 +89,7 @@ class BulkHandlers:
                 "Content-Type": f"{media_type}; charset=utf-8",
                 "Content-Disposition": f'attachment; filename="items.{extension}"',
                 "Vary": "Accept",
-                REQUEST_ID_HEADER: request[REQUEST_ID],
+                REQUEST_ID_HEADER: request[CALL].request_id,
             }
         )
         await response.prepare(request)
