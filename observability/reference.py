@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from devops_api.logs import EVENTS
-
 from devops_api.metrics import CATALOGUE, Metric
 from devops_api.settings import PREFIX, Settings, iterate_settings
 
