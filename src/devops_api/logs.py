@@ -6,6 +6,7 @@ is dropped and counted.
 
 import logging
 import os
+import select
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -134,6 +135,7 @@ class Logs:
                 self._wake.clear()
                 self._pause()
             self._write_pending()
+        self._write_pending()  # What came between the last look and the closing, such as the count of what was lost.
 
     def _pause(self) -> None:
         Signal().wait(GATHER_S)
@@ -153,7 +155,10 @@ class Logs:
     def _write(self, text: bytes) -> None:
         with suppress(OSError):  # A closed standard output ends the log, not the service.
             while text:
-                text = text[os.write(self._fd, text) :]
+                try:
+                    text = text[os.write(self._fd, text) :]
+                except BlockingIOError:  # Whoever shares the descriptor has made it so.
+                    select.select([], [self._fd], [])
 
 
 def open_logs(level: str, log_format: str, fd: int = STANDARD_OUTPUT) -> Logs:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+DEFAULT_QUEUE_SIZE: Final = 2_048  # of spans or log records, as the specification has it
+DEFAULT_BATCH_SIZE: Final = 512
+_QUEUES: Final = ("BSP", "BLRP")
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 _SAMPLERS: Final = (
     "always_on",
@@ -17,11 +20,20 @@ _SAMPLERS: Final = (
 
 def read_otel_faults(environment: Mapping[str, str]) -> list[str]:
     """A line for each OTEL_ variable that cannot be used; the values of URLs and headers are never shown."""
-    return [
+    faults = [
         f"{name} must be {accepts}"
         for name, (is_good, accepts) in _CHECKS.items()
         if environment.get(name) and not _holds(is_good, environment[name])
     ]
+    return faults or [fault for queue in _QUEUES if (fault := _compare_sizes(environment, queue))]
+
+
+def _compare_sizes(environment: Mapping[str, str], queue: str) -> str | None:
+    """The SDK raises ValueError for a queue that holds less than one batch."""
+    size_name, batch_name = f"OTEL_{queue}_MAX_QUEUE_SIZE", f"OTEL_{queue}_MAX_EXPORT_BATCH_SIZE"
+    size = int(environment.get(size_name) or DEFAULT_QUEUE_SIZE)
+    batch = int(environment.get(batch_name) or DEFAULT_BATCH_SIZE)
+    return f"{size_name} must be at least {batch_name} ({batch})" if size < batch else None
 
 
 def _holds(is_good: Callable[[str], bool], text: str) -> bool:
@@ -58,7 +70,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
     "OTEL_METRIC_EXPORT_TIMEOUT": _POSITIVE,
     **{
         f"OTEL_{queue}_{name}": _COUNT
-        for queue in ("BSP", "BLRP")
+        for queue in _QUEUES
         for name in ("SCHEDULE_DELAY", "EXPORT_TIMEOUT", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE")
     },
 }

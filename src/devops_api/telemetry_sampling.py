@@ -22,7 +22,8 @@ SAMPLERS: Final[Mapping[str, float | None]] = {
     "parentbased_always_off": 0.0,
     "parentbased_traceidratio": None,
 }
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+# Version 00 ends after the flags; later versions may go on.
+_TRACEPARENT: Final = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _LOW_BITS: Final = 16  # hexadecimal digits of a trace id that are random for certain
@@ -56,7 +57,7 @@ class Sampler:
     def __init__(self, environment: Mapping[str, str], forced_per_s: int) -> None:
         name = environment.get("OTEL_TRACES_SAMPLER") or DEFAULT_SAMPLER
         ratio = SAMPLERS[name]
-        default = DEFAULT_RATIO if "OTEL_TRACES_SAMPLER" not in environment else 1.0
+        default = 1.0 if environment.get("OTEL_TRACES_SAMPLER") else DEFAULT_RATIO
         self._ratio = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or default) if ratio is None else ratio
         self._is_parent_based = name.startswith("parentbased_")
         self._forced_per_s = forced_per_s

@@ -5,7 +5,7 @@ the exposition (open-telemetry/opentelemetry-python#4178) nor a way to hand a re
 `tests/test_telemetry_sdk.py` fails when these names change.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import time_ns
 from typing import Any
 
@@ -34,7 +34,6 @@ from devops_api.metrics import label_name
 from devops_api.telemetry_accumulators import Histogram, Series
 
 _SCOPE = InstrumentationScope("devops_api", __version__)
-_INFINITY = float("inf")
 
 
 class Accumulated:
@@ -71,9 +70,9 @@ class Accumulated:
             sum=series.total,
             bucket_counts=counts,
             explicit_bounds=series.bounds,
-            # Extremes are not kept: they would cost every request two comparisons.
-            min=_INFINITY,
-            max=-_INFINITY,
+            # Extremes are not kept, for they would cost every request two comparisons; None leaves them out of OTLP.
+            min=None,  # type: ignore[arg-type]
+            max=None,  # type: ignore[arg-type]
             exemplars=exemplars,
         )
 
@@ -109,7 +108,7 @@ class ExemplarCollector:
         for family in self._collector.collect():
             if exemplars and family.type == "histogram":
                 family.samples = [
-                    sample._replace(exemplar=exemplars.get((sample.name, frozenset(sample.labels.items()))))
+                    sample._replace(exemplar=exemplars.get((sample.name, _make_key(sample.labels))))
                     for sample in family.samples
                 ]
             yield family
@@ -118,11 +117,18 @@ class ExemplarCollector:
         for histogram in self._accumulated.histograms:
             name = f"{histogram.metric.prometheus_name}_bucket"
             for series in histogram:
+                if not series.exemplars:
+                    continue
                 labels = {label_name(key): str(value) for key, value in series.attributes.items()}
                 for index, entry in tuple(series.exemplars.items()):
                     bound = str(series.bounds[index]) if index < len(series.bounds) else "+Inf"
-                    key = name, frozenset((labels | {"le": bound}).items())
+                    key = name, _make_key(labels | {"le": bound})
                     yield key, PrometheusExemplar(entry.trace._asdict(), entry.value, entry.time_ns / 1e9)
+
+
+def _make_key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """The labels without those that the exporter adds, empty, where only other series of the metric have them."""
+    return frozenset(item for item in labels.items() if item[1])
 
 
 class OtlpReader(PeriodicExportingMetricReader):
