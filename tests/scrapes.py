@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import aiohttp
-from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -15,7 +14,7 @@ class Scrape:
     """One answer of `/metrics`, as OpenMetrics."""
 
     def __init__(self, text: str) -> None:
-        self.families: dict[str, Metric] = {family.name: family for family in text_string_to_metric_families(text)}
+        self.families = {family.name: family for family in text_string_to_metric_families(text)}
 
     def find(self, name: str, **labels: str) -> Iterator[Sample]:
         """The samples of this name with these labels, whatever others they have; an empty one must be absent."""

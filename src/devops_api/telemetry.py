@@ -186,7 +186,11 @@ class Telemetry:
         return not self.is_disabled and self._sampler.sample(traceparent)
 
     async def trace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request within a span of its own."""
+        """Answer a request within a span of its own; without one where its `Host` is none, for a span tells the URL."""
+        try:
+            _ = request.url
+        except ValueError:
+            return await handler(request)
         self.traced_in_flight += 1
         try:
             response: web.StreamResponse = await self._middleware(request, handler)
