@@ -75,7 +75,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
             export_timeout_s=settings.export_timeout_s,
         ),
         probes,
-        Documents(),
+        Documents(settings),
         Faults() if settings.faults else None,
         has_metrics=settings.metrics_port is None,
     )

@@ -23,7 +23,7 @@ from devops_api.errors import (
 )
 from devops_api.gate import Gate
 from devops_api.logs import Logs
-from devops_api.problems import create_problem_reply, reply_to_error
+from devops_api.problems import INTERNAL_ERROR, create_problem_reply, reply_to_error
 from devops_api.telemetry import Telemetry, TraceIds, trace_id_of
 from devops_api.tokens import Scope, Tokens
 
@@ -206,7 +206,7 @@ class Endpoint:
         _require_unanswered(request, error)
         detail = "The service failed to answer; its log has the cause under this request_id"
         return create_problem_reply(
-            _SERVER_ERROR, "Internal error", detail, instance=request.path, request_id=request[CALL].request_id
+            _SERVER_ERROR, INTERNAL_ERROR, detail, instance=request.path, request_id=request[CALL].request_id
         )
 
     def _log_request(self, request: web.Request, route: str, status: int, duration_s: float) -> None:

@@ -17,6 +17,7 @@ from devops_api.items import find_tag_faults
 from devops_api.items_json import parse_price
 from devops_api.store import SORT_KEYS, ItemQuery, Position
 
+LIMIT_DEFAULT: Final = ItemQuery().limit
 LIMIT_MAX: Final = 200
 TEXT_MAX: Final = 200
 SORTS: Final = tuple(sign + key for key in SORT_KEYS for sign in ("", "-"))

@@ -9,6 +9,17 @@ from devops_api.errors import Fault, ProblemError
 
 PROBLEM_JSON: Final = "application/problem+json"
 FAULTS_MAX: Final = 1_000
+INTERNAL_ERROR: Final = "Internal error"
+
+
+def slug_of(title: str) -> str:
+    """The anchor of a problem's kind on the page of the documents."""
+    return title.lower().replace(" ", "-")
+
+
+def type_of(title: str) -> str:
+    """The URI reference that says which kind of problem this is."""
+    return f"/docs#{slug_of(title)}"
 
 
 def create_problem_reply(
@@ -22,7 +33,7 @@ def create_problem_reply(
 ) -> web.Response:
     """A problem reply; `members` extend the document (RFC 9457, section 3.2)."""
     document = {
-        "type": f"/docs#{title.lower().replace(' ', '-')}",
+        "type": type_of(title),
         "title": title,
         "status": status,
         "detail": detail,
