@@ -48,6 +48,10 @@ generate: $(NEEDS_UV) docs ## write what is generated: dashboards, rules, refere
 docs: $(NEEDS_UV) ## write the README's settings and otel/reference.md from the code
 	$(RUN) python -m observability.reference
 
+.PHONY: drill
+drill: $(NEEDS_UV) ## make the composition's API fail on purpose, and watch the page come and go (minutes)
+	$(RUN) python -m observability.drill --api http://127.0.0.1:8000 --prometheus http://127.0.0.1:9090
+
 .PHONY: bench
 bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
 	$(RUN) python benchmarks/telemetry.py

@@ -27,6 +27,7 @@ _STOPPED: Final = r'"event":\s*"stopped"'
 NOT_RUN: Final = {
     "docker login": "it asks for a password",
     "dive devops-api:1.0.0": "it is a program of its own, for a person at a terminal",
+    "make drill": "it takes some eight minutes; tests/observability/test_drill.py holds it in a faster time",
     "make test": _ITSELF,
     "make check": _ITSELF,
     "make smoke": _ITSELF,
@@ -62,6 +63,8 @@ SHOWS: Final = {
     "docker compose logs -f api": r'"event":\s*"started"',
     "docker compose up -d --build": "",
     "docker compose down": "",
+    "docker compose --profile load up -d --wait": "",
+    "docker compose logs load": r"calls/s",
     "devops-api import items.csv --upsert": r"\b1 updated\b",
     "docker logs api": r'"event":\s*"started"',
     "docker inspect --format='{{json .State.Health}}' api": r'"Status":"healthy"',
@@ -75,6 +78,7 @@ _BUILD: Final = "docker build -f docker/Dockerfile -t devops-api:1.0.0 ."
 BEFORE: Final = {
     "The API in a minute": ["make run"],
     "Run the image": [_BUILD],
+    "Practise": [_BUILD],
     "Publish the image": [_BUILD],
     "Backup and restore": ["rm -rf data", "make run", _CREATE, CTRL_C],
     "Troubleshooting": ["docker compose up -d --wait"],

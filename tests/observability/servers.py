@@ -262,12 +262,13 @@ class Webhook:
         self.url = url
         self.messages: list[Mapping[str, Any]] = []
 
-    def find(self, status: str, name: str) -> list[Mapping[str, Any]]:
-        """The messages of this status that tell of an alert of this name."""
+    def find(self, status: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """The messages of this status that tell of an alert with these labels."""
         return [
             message
             for message in self.messages
-            if message["status"] == status and any(alert["labels"]["alertname"] == name for alert in message["alerts"])
+            if message["status"] == status
+            and any(labels.items() <= alert["labels"].items() for alert in message["alerts"])
         ]
 
 
