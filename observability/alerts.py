@@ -6,13 +6,19 @@ Every alert says its value and what users feel, and leads to its heading in the 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from devops_api import metrics as m
 from observability import queries as q
 from observability.objectives import (
     BURNS,
+    DISK_LEFT_LEAST,
     JOB,
+    LOOP_DELAY_BOUND_S,
     MINUTE_S,
     PROMETHEUS_JOB,
+    QUEUE_MOST,
+    RUNTIME_UID,
     SERVICE_UID,
+    STORE_ERRORS_MOST,
     TELEMETRY_UID,
     Burn,
     Objective,
@@ -26,7 +32,25 @@ RUNBOOK_URL: Final = "https://github.com/devops-student/devops-api/blob/main/obs
 
 WINDOW_S: Final = 5 * MINUTE_S
 # What alerts stand on: an alert whose metric is gone would be silent for ever.
-WATCHED: Final = (q.REQUESTS, q.REQUEST_BUCKETS)
+WATCHED: Final = (
+    q.REQUESTS,
+    q.REQUEST_BUCKETS,
+    f"{m.STORE_DURATION.prometheus_name}_count",
+    f"{m.LOOP_DELAY.prometheus_name}_bucket",
+    *(
+        metric.prometheus_name
+        for metric in (
+            m.READY,
+            m.SHED,
+            m.WRITER_QUEUE,
+            m.DISK_FREE,
+            m.DISK_SIZE,
+            m.LOG_DROPPED,
+            m.SPANS_DROPPED,
+            m.EXPORT_FAILURES,
+        )
+    ),
+)
 
 
 class Alert(NamedTuple):
@@ -67,6 +91,7 @@ def create_alerts(speed: int = 1) -> Mapping[str, Sequence[Alert]]:
     window = format_duration(WINDOW_S, speed)
     return {
         "presence": _watch_presence(),
+        "causes": _watch_causes(window),
         "prometheus": _watch_prometheus(window),
     }
 
@@ -126,6 +151,100 @@ def _watch_presence() -> Sequence[Alert]:
             description=(
                 "{{ $value }} metric that alerts stand on is gone: {{ $labels.metric }}. Users may suffer and nobody "
                 "would be told."
+            ),
+            board=TELEMETRY_UID,
+        ),
+    ]
+
+
+def _watch_causes(window: str) -> Sequence[Alert]:
+    """What users feel next, or what hides what they feel; sums are by job, what an instance does by instance too."""
+    job = f'job="{JOB}"'
+    operations = f"{m.STORE_DURATION.prometheus_name}_count"
+    failed = q.total(q.rate(operations, job, q.STORE_FAILED, window=window), "job")
+    asked = q.total(q.rate(operations, job, window=window), "job")
+    buckets = q.rate(f"{m.LOOP_DELAY.prometheus_name}_bucket", job, window=window)
+    free, size = (q.select(metric.prometheus_name, job) for metric in (m.DISK_FREE, m.DISK_SIZE))
+    dropped = " + ".join(
+        q.total(q.rate(metric.prometheus_name, job, window=window), "job", "instance")
+        for metric in (m.LOG_DROPPED, m.SPANS_DROPPED, m.EXPORT_FAILURES)
+    )
+    return [
+        Alert(
+            name="ReadinessFailing",
+            expr=f"{q.select(m.READY.prometheus_name, job)} == 0",
+            for_s=2 * MINUTE_S,
+            severity="page",
+            summary="{{ $labels.instance }} says that it cannot serve",
+            description=(
+                "{{ $labels.instance }} has not been ready for 2 minutes (ready is {{ $value }}). Users are sent "
+                "elsewhere or get errors."
+            ),
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="OverloadShedding",
+            expr=f"{q.total(q.rate(m.SHED.prometheus_name, job, window=window), 'job')} > 0",
+            for_s=5 * MINUTE_S,
+            severity="ticket",
+            summary="{{ $labels.job }} turns requests away",
+            description="{{ $value | humanize }} requests a second get a 503 at the door. Those users must ask again.",
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="EventLoopStalled",
+            expr=f"histogram_quantile(0.99, {q.total(buckets, 'job', 'instance', 'le')}) > {LOOP_DELAY_BOUND_S}",
+            for_s=5 * MINUTE_S,
+            severity="ticket",
+            summary="The event loop of {{ $labels.instance }} stalls",
+            description=(
+                "1 in 100 turns of the event loop comes {{ $value | humanizeDuration }} late or more. Users wait, "
+                "whatever they ask."
+            ),
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="StoreErrors",
+            expr=f"{failed} / {asked} > {STORE_ERRORS_MOST}",
+            for_s=5 * MINUTE_S,
+            severity="page",
+            summary="The store of {{ $labels.job }} fails",
+            description="{{ $value | humanizePercentage }} of store operations fail. Users get a 503.",
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="WriterQueueGrowing",
+            expr=f"min_over_time({q.select(m.WRITER_QUEUE.prometheus_name, job)}[{window}]) > {QUEUE_MOST}",
+            for_s=5 * MINUTE_S,
+            severity="ticket",
+            summary="Writes of {{ $labels.instance }} queue up",
+            description=(
+                "For 5 minutes at least {{ $value | humanize }} changes have waited, more than one commit takes. Users "
+                "who write wait."
+            ),
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="DatabaseDiskFilling",
+            expr=f"{free} / {size} < {DISK_LEFT_LEAST}",
+            for_s=10 * MINUTE_S,
+            severity="ticket",
+            summary="The disk under the database of {{ $labels.instance }} fills up",
+            description=(
+                "{{ $value | humanizePercentage }} of the disk is left. Users feel nothing until it is full; then no "
+                "write is taken."
+            ),
+            board=RUNTIME_UID,
+        ),
+        Alert(
+            name="TelemetryDropped",
+            expr=f"{dropped} > 0",
+            for_s=10 * MINUTE_S,
+            severity="ticket",
+            summary="{{ $labels.instance }} loses telemetry",
+            description=(
+                "{{ $value | humanize }} log lines, spans or exports a second are lost. Users feel nothing; you see "
+                "less than you think."
             ),
             board=TELEMETRY_UID,
         ),

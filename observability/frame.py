@@ -9,12 +9,20 @@ from observability.objectives import (
     AVAILABILITY,
     FAST_BURN,
     LATENCY_BOUND_S,
+    LOOP_DELAY_BOUND_S,
     ROUTES_UID,
+    RUNTIME_UID,
     SERVICE_UID,
+    TELEMETRY_UID,
 )
 from observability.panels import BLUE, GREEN, RED, YELLOW, Link, Step
 
-TITLES: Final = {SERVICE_UID: "Service", ROUTES_UID: "Routes"}
+TITLES: Final = {
+    SERVICE_UID: "Service",
+    ROUTES_UID: "Routes",
+    RUNTIME_UID: "Runtime",
+    TELEMETRY_UID: "Telemetry",
+}
 KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 ERROR_STEPS: Final = (
     Step(None, GREEN),
@@ -23,6 +31,7 @@ ERROR_STEPS: Final = (
 )
 LATENCY_STEPS: Final = (Step(None, GREEN), Step(LATENCY_BOUND_S, RED))
 BURN_STEPS: Final = (Step(None, GREEN), Step(1, YELLOW), Step(FAST_BURN.factor, RED))
+LAG_STEPS: Final = (Step(None, GREEN), Step(LOOP_DELAY_BOUND_S, RED))
 ZERO_STEPS: Final = (Step(None, GREEN), Step(1e-9, RED))  # Anything above 0 is wrong.
 
 ONE_ROUTE_LINK: Final = Link("This route in depth", f"/d/{ROUTES_UID}?var-route=${{__value.raw}}&{KEPT}")

@@ -86,6 +86,12 @@ LATENCY_BOUND_S: Final = 0.1
 if LATENCY_BOUND_S not in HTTP_BUCKETS_S:
     raise AssertionError("the latency objective must be a bucket's bound, or its ratio would be a guess")
 
+# What alerts on causes compare with, and boards draw.
+LOOP_DELAY_BOUND_S: Final = 0.1
+DISK_LEFT_LEAST: Final = 0.1
+STORE_ERRORS_MOST: Final = 0.01
+QUEUE_MOST: Final = 1024  # what one commit takes
+
 AVAILABILITY: Final = Objective(
     "availability",
     0.999,

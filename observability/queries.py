@@ -9,7 +9,16 @@ from typing import Final
 
 import promql_parser
 
-from devops_api.metrics import REQUEST_DURATION, Metric
+from devops_api.metrics import (
+    DISK_FREE,
+    DISK_SIZE,
+    EXPORT_FAILURES,
+    LOG_DROPPED,
+    REQUEST_DURATION,
+    SPANS_DROPPED,
+    STORE_DURATION,
+    Metric,
+)
 from observability.objectives import LATENCY_BOUND_S, Objective, Window
 
 SCOPE: Final = 'job=~"$job", instance=~"$instance"'
@@ -18,6 +27,7 @@ WINDOW: Final = "$__rate_interval"
 ITEM_ROUTES: Final = 'http_route=~"/items.*"'
 TIMED_ROUTES: Final = 'http_route=~"/items.*", http_route!~"/items/(batch|export|import)"'
 ONE_ROUTE: Final = 'http_route=~"$route"'
+STORE_FAILED: Final = 'error_type=~"StoreUnavailableError|_OTHER"'
 FAILED: Final = 'http_response_status_code=~"5.."'
 REQUESTS: Final = f"{REQUEST_DURATION.prometheus_name}_count"
 REQUEST_BUCKETS: Final = f"{REQUEST_DURATION.prometheus_name}_bucket"
@@ -199,6 +209,42 @@ def observed_quantile(share_below: float, metric: Metric, *matchers: str, labels
 def observed_mean(metric: Metric) -> str:
     """The mean of a histogram's observations; nothing where there are none."""
     return f"{total(rate(f'{metric.prometheus_name}_sum', SCOPE))} / {observation_rate(metric)}"
+
+
+def least(metric: Metric) -> str:
+    """The lowest of all instances."""
+    _require(metric, "gauge", "updowncounter")
+    return f"min({select(metric.prometheus_name, SCOPE)})"
+
+
+def greatest(metric: Metric) -> str:
+    """The highest of all instances."""
+    _require(metric, "gauge", "updowncounter")
+    return f"max({select(metric.prometheus_name, SCOPE)})"
+
+
+def lost(*matchers: str, window: str = WINDOW) -> str:
+    """Log lines, spans and exports per second that nobody will see."""
+    names = (metric.prometheus_name for metric in (LOG_DROPPED, SPANS_DROPPED, EXPORT_FAILURES))
+    return " + ".join(total(rate(name, *(matchers or (SCOPE,)), window=window)) for name in names)
+
+
+def thrown_away() -> str:
+    """Samples and scrapes per second that Prometheus refused, by instance."""
+    return " + ".join(rate(name) for name in THROWN_AWAY)
+
+
+def disk_left(*matchers: str) -> str:
+    """The share of the database's disk that is free, where it is least."""
+    free, size = (select(metric.prometheus_name, *(matchers or (SCOPE,))) for metric in (DISK_FREE, DISK_SIZE))
+    return f"min({free} / {size})"
+
+
+def store_errors() -> str:
+    """Store operations per second that failed or were refused, by operation; 0 where none was."""
+    name = f"{STORE_DURATION.prometheus_name}_count"
+    by = "db_operation_name"
+    return f"{total(rate(name, SCOPE, STORE_FAILED), by)} or {total(rate(name, SCOPE), by)} * 0"
 
 
 def _require(metric: Metric, *kinds: str) -> None:

@@ -11,6 +11,7 @@ import yaml
 from servers import find_tool, run_promtool
 from walk import find_selectors, load_boards, load_rules
 
+from devops_api import metrics as m
 from devops_api.metrics import REQUEST_DURATION
 from observability.alerts import WATCHED
 from observability.objectives import AVAILABILITY, BURNS, LATENCY, OBJECTIVES, Burn, Objective
@@ -24,6 +25,7 @@ NAMES = sorted({rule["alert"] for rule in ALERTS})
 SERVICE = 'job="devops-api",instance="a:8000"'
 PROMETHEUS = 'job="prometheus",instance="p:9090"'
 NEVER_MINUTES = 10_000
+STORE_OPERATIONS = f"{m.STORE_DURATION.prometheus_name}_count"
 
 
 class Case(NamedTuple):
@@ -101,6 +103,80 @@ CASES = [
         resolved_at=12,
         labels={"job": "devops-api", "instance": "a:8000"},
         value="0",
+    ),
+    Case(
+        "ReadinessFailing",
+        {f"{m.READY.prometheus_name}{{{SERVICE}}}": "1x4 0x10 1x9"},
+        fires_at=7,
+        resolved_at=16,
+        labels={"job": "devops-api", "instance": "a:8000"},
+        value="0",
+    ),
+    Case(
+        "OverloadShedding",
+        {f"{m.SHED.prometheus_name}{{{SERVICE}}}": "0x4 0+60x20 1200x40"},
+        fires_at=11,
+        resolved_at=31,
+        labels={"job": "devops-api"},
+        value="1",
+    ),
+    Case(
+        "EventLoopStalled",
+        {
+            f'{m.LOOP_DELAY.prometheus_name}_bucket{{{SERVICE},le="{bound}"}}': values
+            for bound, values in (
+                ("0.1", f"0+98x20 1960+100x{NEVER_MINUTES}"),
+                ("0.25", f"0+100x{NEVER_MINUTES}"),
+                ("+Inf", f"0+100x{NEVER_MINUTES}"),
+            )
+        },
+        fires_at=6,
+        resolved_at=27,
+        labels={"job": "devops-api", "instance": "a:8000"},
+        value="175ms",  # in the middle of the bucket that half of the last 2 % fall into
+    ),
+    Case(
+        "StoreErrors",
+        {
+            f"{STORE_OPERATIONS}{{{SERVICE}}}": f"0+96x{NEVER_MINUTES}",
+            f'{STORE_OPERATIONS}{{{SERVICE},error_type="NotFoundError"}}': f"0+2x{NEVER_MINUTES}",
+            f'{STORE_OPERATIONS}{{{SERVICE},error_type="StoreUnavailableError"}}': f"0+2x20 40x{NEVER_MINUTES}",
+        },
+        fires_at=6,
+        resolved_at=27,
+        labels={"job": "devops-api"},
+        value="2%",
+    ),
+    Case(
+        "WriterQueueGrowing",
+        {f"{m.WRITER_QUEUE.prometheus_name}{{{SERVICE}}}": "0x4 2000x20 0x20"},
+        fires_at=14,
+        resolved_at=26,
+        labels={"job": "devops-api", "instance": "a:8000"},
+        value="2k",
+    ),
+    Case(
+        "DatabaseDiskFilling",
+        {
+            f"{m.DISK_FREE.prometheus_name}{{{SERVICE}}}": "50x4 5x20 50x20",
+            f"{m.DISK_SIZE.prometheus_name}{{{SERVICE}}}": f"100x{NEVER_MINUTES}",
+        },
+        fires_at=15,
+        resolved_at=26,
+        labels={"job": "devops-api", "instance": "a:8000"},
+        value="5%",
+    ),
+    Case(
+        "TelemetryDropped",
+        {
+            f"{m.LOG_DROPPED.prometheus_name}{{{SERVICE}}}": "0x4 0+60x20 1200x40",
+            f"{m.SPANS_DROPPED.prometheus_name}{{{SERVICE}}}": f"0x{NEVER_MINUTES}",
+            f'{m.EXPORT_FAILURES.prometheus_name}{{{SERVICE},signal="traces"}}': f"0x{NEVER_MINUTES}",
+        },
+        fires_at=16,
+        resolved_at=31,
+        labels={"job": "devops-api", "instance": "a:8000"},
+        value="1",
     ),
     Case(
         "PrometheusRuleFailing",

@@ -1,0 +1,142 @@
+"""The board for whether the other boards can be believed: scrapes, what is dropped, and Prometheus itself."""
+
+from typing import Any
+
+from devops_api import metrics as m
+from observability import queries as q
+from observability.boards import Row
+from observability.frame import ZERO_STEPS, frame_board
+from observability.objectives import TELEMETRY_UID
+from observability.panels import Query, stat, timeseries
+
+
+def create_telemetry() -> dict[str, Any]:
+    """The board's document."""
+    description = "Whether the other boards can be believed: scrapes, what is dropped, and Prometheus itself."
+    return frame_board(TELEMETRY_UID, description, [_now(), _scrapes(), _losses(), _prometheus()])
+
+
+def _now() -> Row:
+    return Row(
+        "Now",
+        [
+            stat(
+                "Targets up",
+                "Instances that Prometheus reaches.",
+                Query(f"sum({q.select('up', q.SCOPE)})", "up"),
+                unit="none",
+                width=6,
+            ),
+            stat(
+                "Series",
+                "Samples that a scrape of all instances brings.",
+                Query(f"sum({q.select('scrape_samples_scraped', q.SCOPE)})", "samples"),
+                unit="none",
+                width=6,
+            ),
+            stat(
+                "Lost per second",
+                "Log lines, spans and exports that nobody will see. Anything but 0 is wrong.",
+                Query(q.lost(), "lost"),
+                unit="ops",
+                width=6,
+                steps=ZERO_STEPS,
+            ),
+            stat(
+                "Forced samples turned down",
+                "Requests per second that a caller asked to trace beyond the cap.",
+                Query(q.counter_rate(m.SAMPLES_CAPPED), "turned down"),
+                unit="reqps",
+                width=6,
+            ),
+        ],
+    )
+
+
+def _scrapes() -> Row:
+    return Row(
+        "Scrapes",
+        [
+            timeseries(
+                "Scrape duration",
+                "How long a scrape takes Prometheus, and how much of that is rendering.",
+                [
+                    Query(f"max({q.select('scrape_duration_seconds', q.SCOPE)})", "whole scrape"),
+                    Query(q.greatest(m.SCRAPE_DURATION), "rendering"),
+                ],
+                unit="s",
+                width=12,
+            ),
+            timeseries(
+                "Scrape size",
+                "Size of the text of all metrics, before compression.",
+                [Query(q.level(m.SCRAPE_SIZE, labels=("instance",)), "{{instance}}")],
+                unit="bytes",
+                width=12,
+            ),
+        ],
+    )
+
+
+def _losses() -> Row:
+    return Row(
+        "Losses",
+        [
+            timeseries(
+                "Log lines lost per second",
+                "Lines that found the queue full because standard output was not read.",
+                [Query(q.counter_rate(m.LOG_DROPPED), "lines")],
+                unit="ops",
+                width=8,
+                steps=ZERO_STEPS,
+            ),
+            timeseries(
+                "Spans lost per second",
+                "Spans that found the queue to the collector full.",
+                [Query(q.counter_rate(m.SPANS_DROPPED), "spans")],
+                unit="ops",
+                width=8,
+                steps=ZERO_STEPS,
+            ),
+            timeseries(
+                "Failed exports per second",
+                "Exports that the collector did not take, by signal.",
+                [Query(q.counter_rate(m.EXPORT_FAILURES, labels=("signal",)), "{{signal}}")],
+                unit="ops",
+                width=8,
+                steps=ZERO_STEPS,
+            ),
+        ],
+    )
+
+
+def _prometheus() -> Row:
+    rules = "rate(prometheus_rule_evaluation_failures_total[$__rate_interval])"
+    return Row(
+        "Prometheus",
+        [
+            timeseries(
+                "Samples thrown away",
+                "Samples and scrapes that Prometheus refused, per second.",
+                [Query(f"sum({q.thrown_away()})", "samples")],
+                unit="ops",
+                width=8,
+                steps=ZERO_STEPS,
+            ),
+            timeseries(
+                "Rules that fail",
+                "Evaluations of rules that failed, per second: alerts on them are blind.",
+                [Query(f"sum({rules})", "evaluations")],
+                unit="ops",
+                width=8,
+                steps=ZERO_STEPS,
+            ),
+            timeseries(
+                "Series in Prometheus",
+                "Series that Prometheus holds in memory.",
+                [Query("sum(prometheus_tsdb_head_series)", "series")],
+                unit="none",
+                width=8,
+            ),
+        ],
+    )
