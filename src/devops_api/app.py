@@ -18,7 +18,7 @@ from devops_api.gate import Gate
 from devops_api.handlers import ItemHandlers
 from devops_api.handlers_bulk import BulkHandlers
 from devops_api.logs import Logs
-from devops_api.probes import Probes
+from devops_api.probes import CHECK_TIMEOUT_S, Probes
 from devops_api.routes import add_metrics_route, add_routes
 from devops_api.settings import Settings
 from devops_api.store import ItemStore
@@ -93,8 +93,9 @@ def _observe(telemetry: Telemetry, store: SqliteStore, database: Path, gate: Gat
 
     async def refresh() -> None:
         known["ready"] = int(await probes.is_ready())
-        with contextlib.suppress(StoreUnavailableError):
-            known["stored"] = await store.count()
+        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                known["stored"] = await store.count()
 
     telemetry.refresh_with(refresh)
     for metric, read in (

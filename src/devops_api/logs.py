@@ -4,6 +4,7 @@ An event is what the catalogue says; one that is not in it cannot be emitted. Wh
 is dropped and counted.
 """
 
+import json
 import logging
 import os
 import select
@@ -21,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 PENDING_MAX: Final = 10_000
-GATHER_S: Final = 0.005  # what arrives within it is written at once
+GATHER_S: Final = 0.05  # What arrives within it is written at once: each waking of the writer takes the GIL from requests.
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {value: name for name, value in _LEVELS.items()}
@@ -143,14 +144,22 @@ class Logs:
     def _write_pending(self) -> None:
         while self._pending:
             lines = [self._pending.popleft() for _ in range(min(len(self._pending), 1_000))]
-            documents = [_describe(line) for line in lines]
-            self._write(b"".join(map(self._format, documents)))
-            if self.sink is not None:
-                for line, document in zip(lines, documents, strict=True):
-                    self.sink(line, document)
+            self._write(b"".join(map(self._write_out, lines)))
         if self.dropped > self._reported:
             lost, self._reported = self.dropped - self._reported, self.dropped
             self.emit("log_dropped", count=lost)
+
+    def _write_out(self, line: Line) -> bytes:
+        """A line as bytes, and on its way to the collector; one that cannot be written must not end the log."""
+        try:
+            document = _describe(line)
+            text = self._format(document)
+            if self.sink is not None:
+                self.sink(line, document)
+        except Exception:  # noqa: BLE001 - fields are anything, and so is what goes wrong with them
+            self.dropped += 1
+            return b""
+        return text
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError):  # A closed standard output ends the log, not the service.
@@ -190,7 +199,10 @@ def _describe_error(error: BaseException) -> dict[str, str]:
 
 
 def _format_json(document: dict[str, Any]) -> bytes:
-    return orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # Half a surrogate pair, or a number beyond 64 bits: what clients send is not always Unicode.
+        return json.dumps(document, default=str).encode() + b"\n"
 
 
 def _format_console(document: dict[str, Any]) -> bytes:
