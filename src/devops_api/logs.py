@@ -22,7 +22,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 PENDING_MAX: Final = 10_000
-GATHER_S: Final = 0.05  # What arrives within it is written at once: each waking of the writer takes the GIL from requests.
+# What arrives within it is written at once: each waking of the writer takes the interpreter from the requests.
+GATHER_S: Final = 0.05
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {value: name for name, value in _LEVELS.items()}

@@ -8,6 +8,7 @@ import asyncio
 import os
 import uuid
 import warnings
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -81,7 +82,11 @@ class RouteTelemetry:
         series = self._series.get((method, status, error_type, minor))
         if series is None:
             series = self._find(method, status, error_type, minor)
-        series.record(duration_s, trace_ids)
+        if trace_ids is not None:
+            series.record(duration_s, trace_ids)
+            return
+        series.counts[bisect_left(series.bounds, duration_s)] += 1
+        series.total += duration_s
 
     def _find(self, method: str, status: int, error_type: str | None, minor: int) -> Series:
         """The series of these attributes, brought into their closed sets; only such keys are kept."""
