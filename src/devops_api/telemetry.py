@@ -21,7 +21,7 @@ from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrument
 from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from prometheus_client import CollectorRegistry
@@ -322,13 +322,13 @@ def create_telemetry(settings: Settings, environment: Mapping[str, str], logs: L
 
 
 def _create_resource(environment: Mapping[str, str]) -> Resource:
-    return Resource.create(
-        {
-            "service.name": environment.get("OTEL_SERVICE_NAME") or "devops-api",
-            "service.version": __version__,
-            "service.instance.id": str(uuid.uuid4()),
-        }
-    )
+    """What the service is called; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME have the last word."""
+    defaults = {
+        "service.name": environment.get("OTEL_SERVICE_NAME") or "devops-api",
+        "service.version": __version__,
+        "service.instance.id": str(uuid.uuid4()),
+    }
+    return Resource.create(defaults | dict(OTELResourceDetector().detect().attributes))
 
 
 def _create_middleware(tracers: TracerProvider) -> Any:
