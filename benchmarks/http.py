@@ -1,0 +1,99 @@
+"""The whole service over sockets, beside the yardstick: `GET /items/{id}` and durable `POST /items`.
+
+The servers are loaded in turn, round by round, each pinned to the first processor and wrk to the second, so that a
+machine whose speed drifts drifts for both; what is printed is the median of the rounds' ratios. Needs wrk and taskset.
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ROUNDS: Final = 7  # the first of which warms up
+ROUND_S: Final = 3
+PORTS: Final = {"bare": 9881, "service": 9882}
+BODY: Final = b'{"name": "Test", "price": 9.99}'
+CREATE_SCRIPT: Final = (
+    f'wrk.method = "POST"\nwrk.body = \'{BODY.decode()}\'\nwrk.headers["Content-Type"] = "application/json"\n'
+)
+
+
+@contextmanager
+def run_servers(folder: Path) -> Iterator[None]:
+    """Both servers, up."""
+    settings = {"DEVOPS_API_PORT": str(PORTS["service"]), "DEVOPS_API_DATABASE_URL": f"sqlite:///{folder}/items.db"}
+    commands = {
+        "bare": [sys.executable, str(Path(__file__).with_name("bare.py")), str(PORTS["bare"])],
+        "service": [sys.executable, "-m", "devops_api", "serve"],
+    }
+    with (folder / "log").open("wb") as log:
+        running = [
+            subprocess.Popen(["taskset", "-c", "0", *command], stdout=log, env=os.environ | settings)
+            for command in commands.values()
+        ]
+        try:
+            for port in PORTS.values():
+                wait_for(port)
+            yield
+        finally:
+            for process in running:
+                process.terminate()
+                process.wait()
+
+
+def wait_for(port: int) -> None:
+    """Until something answers there."""
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
+def load(port: int, path: str, connections: int, *options: str) -> float:
+    """Requests a second."""
+    url = f"http://127.0.0.1:{port}{path}"
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", *options, url]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in printed:
+        raise SystemExit(printed)
+    return float(re.findall(r"Requests/sec:\s+([\d.]+)", printed)[0])
+
+
+def compare(name: str, path: str, connections: int, *options: str) -> None:
+    """Load both in turn and print the ratio."""
+    rates = [{server: load(port, path, connections, *options) for server, port in PORTS.items()} for _ in range(ROUNDS)]
+    ratios = [rate["service"] / rate["bare"] for rate in rates[1:]]
+    service = statistics.median(rate["service"] for rate in rates[1:])
+    print(f"{name:32} {service:8.0f}/s  {statistics.median(ratios):.3f} of bare [{min(ratios):.2f}, {max(ratios):.2f}]")
+
+
+def main() -> None:
+    """Measure both calls."""
+    if not (shutil.which("wrk") and shutil.which("taskset")):
+        raise SystemExit("benchmarks/http.py needs wrk and taskset (on Debian: apt install wrk util-linux)")
+    with tempfile.TemporaryDirectory() as name, run_servers(Path(name)):
+        script = Path(name) / "create.lua"
+        script.write_text(CREATE_SCRIPT)
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{PORTS['service']}/items", BODY, headers)
+        with urllib.request.urlopen(request) as reply:
+            item_id = json.load(reply)["id"]
+        compare("GET /items/{id}, 32 clients", f"/items/{item_id}", 32)
+        compare("POST /items, 256 clients", "/items", 256, "-s", str(script))
+
+
+if __name__ == "__main__":
+    main()
