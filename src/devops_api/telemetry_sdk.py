@@ -48,7 +48,10 @@ class Accumulated:
         first, *others = data.resource_metrics
         now_ns = time_ns()
         metrics = [self._make_metric(histogram, now_ns) for histogram in self.histograms]
-        scopes = [*first.scope_metrics, ScopeMetrics(_SCOPE, metrics, "")]
+        # The OTLP exporter keeps one entry for each scope: ours must hold what the SDK collected under its name too.
+        own = [metric for entry in first.scope_metrics if entry.scope.name == _SCOPE.name for metric in entry.metrics]
+        rest = [entry for entry in first.scope_metrics if entry.scope.name != _SCOPE.name]
+        scopes = [*rest, ScopeMetrics(_SCOPE, [*own, *metrics], "")]
         return MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *others])
 
     def _make_metric(self, histogram: Histogram, now_ns: int) -> SdkMetric:

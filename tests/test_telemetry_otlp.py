@@ -1,0 +1,271 @@
+"""A collector gets everything in the real protocol, and when it is dead, slow or unwilling nobody else notices."""
+
+import asyncio
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from conftest import StartService
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from scrapes import scrape
+
+from devops_api.telemetry_otlp import find_endpoint, shut_down
+
+ITEM = {"name": "Test", "price": 9.99}
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+BATCH = 16  # spans; as many as the queue holds
+QUICK = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_small_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK reads the sizes of its queues from the process's own environment."""
+    for name, value in (
+        ("OTEL_BSP_SCHEDULE_DELAY", 50),
+        ("OTEL_BLRP_SCHEDULE_DELAY", 50),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", BATCH),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH),
+    ):
+        monkeypatch.setenv(name, str(value))
+
+
+class Collector:
+    """Decodes what it is sent; answers `status` after `delay_s`."""
+
+    KINDS = {  # noqa: RUF012 - a constant
+        "traces": ExportTraceServiceRequest,
+        "metrics": ExportMetricsServiceRequest,
+        "logs": ExportLogsServiceRequest,
+    }
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status = 200
+        self.delay_s = 0.0
+        self.received: dict[str, list[Any]] = {kind: [] for kind in self.KINDS}
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """POST /v1/{kind}."""
+        assert request.content_type == "application/x-protobuf"
+        kind = request.match_info["kind"]
+        body = await request.read()
+        message = self.KINDS[kind]()
+        message.ParseFromString(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+        await asyncio.sleep(self.delay_s)
+        if self.status == 200:
+            self.received[kind].append(message)
+        return web.Response(status=self.status)
+
+    def spans(self) -> list[Any]:
+        """All spans."""
+        return [s for m in self.received["traces"] for r in m.resource_spans for c in r.scope_spans for s in c.spans]
+
+    def logs(self) -> list[Any]:
+        """All log records."""
+        return [s for m in self.received["logs"] for r in m.resource_logs for c in r.scope_logs for s in c.log_records]
+
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the last export, by name."""
+        last = self.received["metrics"][-1]
+        return {m.name: m for r in last.resource_metrics for c in r.scope_metrics for m in c.metrics}
+
+
+@pytest_asyncio.fixture
+async def collector() -> AsyncIterator[Collector]:
+    collector = Collector()
+    app = web.Application()
+    app.router.add_post("/v1/{kind}", collector.receive)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield collector
+    await runner.cleanup()
+
+
+async def wait_until(is_there: Callable[[], Any]) -> None:
+    deadline = monotonic() + 5
+    while not is_there():
+        assert monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def attributes_of(thing: Any) -> dict[str, Any]:
+    """Attributes as a dictionary."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in thing.attributes}
+
+
+async def test_spans_have_parents_names_and_attributes(start_service: StartService, collector: Collector) -> None:
+    running = await start_service(QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+    async with running.client.post("/items", json=ITEM, headers=PARENT) as reply:
+        item_id = (await reply.json())["id"]
+    async with running.client.get(f"/items/{item_id}"):  # Not sampled.
+        pass
+    async with running.client.get("/items/none", headers=PARENT) as reply:
+        assert reply.status == 404
+    await wait_until(lambda: len(collector.spans()) >= 4)
+    spans = {span.name: span for span in collector.spans()}
+    assert set(spans) == {"POST /items", "create items", "GET /items/{id}", "get items"}
+    for request, call in (("POST /items", "create items"), ("GET /items/{id}", "get items")):
+        server, client = spans[request], spans[call]
+        assert {server.trace_id.hex(), client.trace_id.hex()} == {TRACE}
+        assert server.parent_span_id.hex() == SPAN
+        assert client.parent_span_id == server.span_id
+        assert (server.kind, client.kind) == (2, 3)  # SERVER, CLIENT
+        assert server.start_time_unix_nano <= client.start_time_unix_nano <= client.end_time_unix_nano
+        assert client.end_time_unix_nano <= server.end_time_unix_nano
+    seen = attributes_of(spans["POST /items"])
+    assert seen["http.request.method"] == "POST"
+    assert seen["http.route"] == "/items"
+    assert seen["http.response.status_code"] == 201
+    assert seen["url.path"] == "/items"
+    assert attributes_of(spans["create items"]) == {
+        "db.system.name": "sqlite",
+        "db.operation.name": "create",
+        "db.collection.name": "items",
+    }
+    assert attributes_of(spans["get items"])["error.type"] == "NotFoundError"
+
+
+async def test_logs_carry_their_trace_severity_and_fields(start_service: StartService, collector: Collector) -> None:
+    running = await start_service(QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+    async with running.client.post("/items", json=ITEM, headers=PARENT | {"X-Request-ID": "r1"}) as reply:
+        item_id = (await reply.json())["id"]
+    await wait_until(lambda: [record for record in collector.logs() if record.event_name == "item_created"])
+    (record,) = [record for record in collector.logs() if record.event_name == "item_created"]
+    assert record.trace_id.hex() == TRACE
+    assert len(record.span_id) == 8
+    assert (record.severity_text, record.severity_number) == ("info", 9)
+    found = attributes_of(record)
+    assert (found["item_id"], found["request_id"]) == (item_id, "r1")
+    resource = collector.received["logs"][0].resource_logs[0].resource
+    assert attributes_of(resource)["service.name"] == "devops-api"
+
+
+async def test_metrics_are_those_of_the_exposition(start_service: StartService, collector: Collector) -> None:
+    running = await start_service(QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+    for _ in range(3):
+        async with running.client.post("/items", json=ITEM, headers=PARENT) as reply:
+            assert reply.status == 201
+    collector.received["metrics"].clear()
+    await wait_until(lambda: collector.received["metrics"])
+    metrics = collector.metrics()
+    duration = metrics["http.server.request.duration"]
+    assert duration.unit == "s"
+    (point,) = [
+        point
+        for point in duration.histogram.data_points
+        if (found := attributes_of(point))["http.route"] == "/items"
+        and (found["http.request.method"], found["http.response.status_code"]) == ("POST", 201)
+    ]
+    assert (point.count, sum(point.bucket_counts)) == (3, 3)
+    assert point.sum > 0
+    assert not point.HasField("min")
+    assert not point.HasField("max")
+    assert {exemplar.trace_id.hex() for exemplar in point.exemplars} == {TRACE}
+    assert metrics["items.created"].sum.is_monotonic
+    assert metrics["items.created"].sum.data_points[0].as_int == 3
+    shown = {family for family in (await scrape(running.client)).families if family != "target"}
+    assert len(metrics) == len(shown)
+
+
+@pytest.mark.parametrize(
+    ("environment", "signal_name", "expected"),
+    [
+        ({}, "traces", None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1/"}, "traces", "http://c:1/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1/base"}, "logs", "http://c:1/base/v1/logs"),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://c:1/as-is"}, "logs", "http://c:1/as-is"),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://c:1/as-is"}, "traces", None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1", "OTEL_METRICS_EXPORTER": "none"}, "metrics", None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, "metrics", None),
+    ],
+)
+def test_endpoints_follow_the_specification(
+    environment: dict[str, str], signal_name: str, expected: str | None
+) -> None:
+    assert find_endpoint(environment, signal_name) == expected
+
+
+def test_a_flush_that_hangs_does_not_hold_up_the_rest() -> None:
+    done: list[int] = []
+    started = monotonic()
+    shut_down([lambda _: sleep(3), done.append], 0.2)
+    assert monotonic() - started < 1
+    assert done == [200]
+
+
+@pytest.mark.parametrize("fault", ["dead", "slow", "unwilling"])
+async def test_a_bad_collector_harms_no_request_and_what_is_lost_is_counted(
+    start_service: StartService, collector: Collector, fault: str
+) -> None:
+    collector.status = 503
+    collector.delay_s = 10 if fault == "slow" else 0
+    url = "http://127.0.0.1:9" if fault == "dead" else collector.url
+    environment = QUICK | {
+        "OTEL_TRACES_SAMPLER": "always_on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "0.4",
+    }
+    running = await start_service(environment)
+    for _ in range(200):
+        started = monotonic()
+        async with running.client.get("/items") as reply:
+            assert reply.status == 200
+        assert monotonic() - started < 0.3
+    await asyncio.sleep(1)
+    found = await scrape(running.client)
+    failed = found.sum("telemetry_export_failures_total", signal="traces")
+    assert failed >= 1
+    # Of the 400 spans two batches may be on their way still, one in the queue and one in the exporter's hands.
+    assert found.sum("telemetry_span_dropped_total") + BATCH * failed >= 400 - 2 * BATCH
+    assert found.sum("telemetry_export_failures_total", signal="metrics") >= 1
+    started = monotonic()
+    running.stop.set()
+    await running.serving
+    assert monotonic() - started < 5
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "slow"])
+async def test_the_process_leaves_in_time_when_its_collector_does_not_answer(
+    collector: Collector, tmp_path: Path, endpoint: str
+) -> None:
+    collector.delay_s = 30
+    environment = os.environ | {
+        "DEVOPS_API_PORT": "0",
+        "DEVOPS_API_DATABASE_URL": f"sqlite:///{tmp_path}/items.db",
+        "DEVOPS_API_DRAIN_DELAY_S": "0",
+        "DEVOPS_API_STOP_TIMEOUT_S": "4",
+        "DEVOPS_API_LOG_FORMAT": "json",
+        "OTEL_TRACES_SAMPLER": "always_on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url if endpoint == "slow" else endpoint,
+    }
+    command = [sys.executable, "-m", "devops_api", "serve"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 20)
+    port = json.loads(line)["ports"][0]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        for _ in range(20):
+            async with client.get("/items") as reply:
+                assert reply.status == 200
+    started = monotonic()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 15)
+    assert process.returncode == 0
+    assert monotonic() - started < 4
