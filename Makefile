@@ -55,7 +55,7 @@ drill: $(NEEDS_UV) ## make the composition's API fail on purpose, and watch the 
 .PHONY: bench
 bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
 	$(RUN) python benchmarks/telemetry.py
-	$(RUN) python benchmarks/http.py
+	$(RUN) python benchmarks/service.py
 	$(RUN) python benchmarks/store.py
 
 .PHONY: up

@@ -84,7 +84,7 @@ _PARAMETERS: Final[dict[str, tuple[str, Schema, str]]] = {
     ),
     "If-Match": (
         "header",
-        {"type": "string", "pattern": _ENTITY_TAGS},
+        {"type": "string", "format": "entity-tags", "pattern": _ENTITY_TAGS},
         "The `ETag` that the item must still have; 412 where it has another.",
     ),
     "If-None-Match": ("header", {"type": "string"}, "The `ETag` that you have; 304 where it is still the one."),

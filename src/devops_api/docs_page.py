@@ -217,13 +217,13 @@ def _draw_fields(schemas: Mapping[str, Any]) -> str:
     given = schemas["NewItem"]
     rows = []
     for name, field in schemas["Item"]["properties"].items():
-        by = "required" if name in given["required"] else "optional" if name in given["properties"] else "the service's"
+        by = "you, required" if name in given["required"] else "you" if name in given["properties"] else "service"
         kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
         rows.append(
             f"<tr><td><code>{name}</code></td><td>{escape(' or '.join(kinds))}</td><td>{by}</td>"
             f"<td>{_inline(field['description'])}</td></tr>"
         )
-    head = "<tr><th>Field</th><th>Type</th><th>Whose</th><th>Rules</th></tr>"
+    head = "<tr><th>Field</th><th>Type</th><th>From</th><th>Rules</th></tr>"
     return f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
 
 

@@ -17,8 +17,15 @@ Kinds = tuple[type[ProblemError], ...]
 
 _CONTROL: Final = "\\u0000-\\u001f\\u007f-\\u009f"
 _SPACE: Final = "\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
-_LINE: Final = f"^[{_SPACE}]*[^{_CONTROL}{_SPACE}]([^{_CONTROL}]*[^{_CONTROL}{_SPACE}])?[{_SPACE}]*$"
 _TEXT: Final = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$"
+
+
+def _create_line_pattern(most: int) -> str:
+    """One line of 1 to `most` characters after trimming, which a length alone cannot say."""
+    edge = f"[^{_CONTROL}{_SPACE}]"
+    return f"^[{_SPACE}]*{edge}([^{_CONTROL}]{{0,{most - 2}}}{edge})?[{_SPACE}]*$"
+
+
 TAG: Final[Schema] = {"type": "string", "pattern": f"^{TAG_PATTERN}$"}
 PRICE: Final[Schema] = {"type": "number", "minimum": 0, "maximum": PRICE_MAX_HUNDREDTHS / 100, "multipleOf": 0.01}
 TIME: Final[Schema] = {"type": "string", "format": "date-time"}
@@ -27,17 +34,13 @@ COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
 FIELD_RULES: Final[dict[str, Schema]] = {
     "name": {
-        "minLength": 1,
-        "maxLength": NAME_MAX,
-        "pattern": _LINE,
+        "pattern": _create_line_pattern(NAME_MAX),
         "description": f"1 to {NAME_MAX} characters after trimming, no control characters; kept as NFC.",
     },
     "price": PRICE
     | {"description": "0 to 9999999999.99, a whole number of hundredths by value: 1.100 is fine, 1.101 is not."},
     "sku": {
-        "minLength": 1,
-        "maxLength": SKU_MAX,
-        "pattern": _LINE,
+        "pattern": _create_line_pattern(SKU_MAX),
         "description": f"1 to {SKU_MAX} characters that no other item has; kept trimmed and as NFC.",
     },
     "description": {
@@ -175,6 +178,8 @@ def _create_item(new_item: Schema) -> Schema:
         name: {key: value for key, value in field.items() if key not in {"default", "pattern"}}
         for name, field in new_item["properties"].items()
     }
+    for name, most in (("name", NAME_MAX), ("sku", SKU_MAX)):
+        fields[name] |= {"minLength": 1, "maxLength": most}
     order = ("id", *FIELDS, *SERVER_FIELDS[1:])
     return {
         "type": "object",

@@ -85,8 +85,13 @@ def find_tag_faults(tags: Sequence[object]) -> list[tuple[int | None, str]]:
     return faults
 
 
+def normalise_text(value: str) -> str:
+    """Composed (NFC) and trimmed, as names and skus are kept."""
+    return value.strip() if value.isascii() else unicodedata.normalize("NFC", value).strip()
+
+
 def _normalise_line(value: str, most: int) -> str:
-    text = value.strip() if value.isascii() else unicodedata.normalize("NFC", value).strip()
+    text = normalise_text(value)
     if not 1 <= len(text) <= most:
         raise ValueError(f"must be 1 to {most} characters after trimming, not {len(text)}")
     if not text.isprintable() and _CONTROL.search(text):

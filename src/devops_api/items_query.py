@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 import orjson
 
 from devops_api.errors import Fault, InvalidError
-from devops_api.items import find_tag_faults
+from devops_api.items import TAGS_MAX, find_tag_faults, normalise_text
 from devops_api.items_json import parse_price
 from devops_api.store import SORT_KEYS, ItemQuery, Position
 
@@ -119,6 +119,8 @@ def _text(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _tags(given: Sequence[str]) -> dict[str, Any]:
+    if len(given) > TAGS_MAX:
+        raise ValueError(f"must be given at most {TAGS_MAX} times, not {len(given)}")
     tags = tuple(dict.fromkeys(given))
     for _, detail in find_tag_faults(tags):
         raise ValueError(detail)
@@ -148,6 +150,6 @@ _READERS: Final[Mapping[str, Callable[[Sequence[str]], dict[str, Any]]]] = {
     "tag": _tags,
     "min_price": _price("min_price"),
     "max_price": _price("max_price"),
-    "sku": lambda given: {"sku": given[0]},
+    "sku": lambda given: {"sku": normalise_text(given[0])},
     "count": _count,
 }

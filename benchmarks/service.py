@@ -83,7 +83,7 @@ def compare(name: str, path: str, connections: int, *options: str) -> None:
 def main() -> None:
     """Measure both calls."""
     if not (shutil.which("wrk") and shutil.which("taskset")):
-        raise SystemExit("benchmarks/http.py needs wrk and taskset (on Debian: apt install wrk util-linux)")
+        raise SystemExit("benchmarks/service.py needs wrk and taskset (on Debian: apt install wrk util-linux)")
     with tempfile.TemporaryDirectory() as name, run_servers(Path(name)):
         script = Path(name) / "create.lua"
         script.write_text(CREATE_SCRIPT)
