@@ -78,6 +78,12 @@ def test_a_forged_cursor_is_refused(value: object) -> None:
     assert set(faults_of(MultiDict({"cursor": cursor}))) == {"cursor"}
 
 
+@pytest.mark.parametrize("key", [-1, PRICE_MAX_HUNDREDTHS + 1, 2**63, 2**64 - 1])
+def test_a_cursor_at_a_price_that_cannot_be_is_refused(key: int) -> None:
+    cursor = write_cursor(ItemQuery(sort="price", after=Position(key, ID))) or ""
+    assert faults_of(MultiDict({"sort": "-price", "cursor": cursor})) == ["cursor"]
+
+
 def test_a_cursor_holds_for_any_page_size_order_of_tags_and_count() -> None:
     query = read_query(MultiDict([("tag", "a"), ("tag", "b")]))._replace(after=Position(None, ID))
     cursor = write_cursor(query) or ""

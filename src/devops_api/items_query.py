@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 import orjson
 
 from devops_api.errors import Fault, InvalidError
-from devops_api.items import TAGS_MAX, find_tag_faults, normalise_text
+from devops_api.items import PRICE_MAX_HUNDREDTHS, TAGS_MAX, find_tag_faults, normalise_text
 from devops_api.items_json import parse_price
 from devops_api.store import SORT_KEYS, ItemQuery, Position
 
@@ -69,7 +69,7 @@ def write_cursor(query: ItemQuery) -> str | None:
 def _read_cursor(text: str, query: ItemQuery, faults: list[Fault]) -> Position | None:
     try:
         digest, key, item_id = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if not isinstance(item_id, str) or type(key) is not _KEY_TYPES[query.sort]:
+        if not isinstance(item_id, str) or type(key) is not _KEY_TYPES[query.sort] or not _is_price(key):
             raise TypeError  # noqa: TRY301 - one answer for every way of being no cursor
     except (ValueError, TypeError, binascii.Error):
         faults.append(_fault("cursor", "is not a cursor; take `next` of a page as it is"))
@@ -77,6 +77,11 @@ def _read_cursor(text: str, query: ItemQuery, faults: list[Fault]) -> Position |
     if digest != _digest(query):
         faults.append(_fault("cursor", "belongs to another sort or other filters"))
     return Position(cast("int | str | None", key), item_id)
+
+
+def _is_price(key: object) -> bool:
+    """False for a number that no price can be, and that no store could look for."""
+    return not isinstance(key, int) or 0 <= key <= PRICE_MAX_HUNDREDTHS
 
 
 def _digest(query: ItemQuery) -> str:
