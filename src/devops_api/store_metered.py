@@ -96,7 +96,8 @@ class MeteredStore:
         return result
 
     def _fail(self, operation: str, started: float, error: BaseException) -> None:
-        name = type(error).__qualname__
+        # A reader that gives up an export closes it: to the store that is a cancellation like any other.
+        name = "CancelledError" if isinstance(error, GeneratorExit) else type(error).__qualname__
         key = operation, name if name in STORE_ERRORS else OTHER
         if key not in self._failed:
             self._failed[key] = self._open(*key)
