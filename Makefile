@@ -52,6 +52,11 @@ docs: $(NEEDS_UV) ## write the README's settings and otel/reference.md from the 
 drill: $(NEEDS_UV) ## make the composition's API fail on purpose, and watch the page come and go (minutes)
 	$(RUN) python -m observability.drill --api http://127.0.0.1:8000 --prometheus http://127.0.0.1:9090
 
+.PHONY: preview
+preview: $(NEEDS_UV) ## draw the dashboards with live data of Prometheus on :9090 (needs Node.js and Chromium)
+	npm ci --prefix observability/preview --silent
+	$(RUN) python -m observability.preview
+
 .PHONY: bench
 bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
 	$(RUN) python benchmarks/telemetry.py
