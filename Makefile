@@ -59,9 +59,9 @@ preview: $(NEEDS_UV) ## draw the dashboards with live data of Prometheus on :909
 
 .PHONY: bench
 bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
-	$(RUN) python benchmarks/telemetry.py
 	$(RUN) python benchmarks/service.py
 	$(RUN) python benchmarks/store.py
+	$(RUN) python benchmarks/telemetry.py
 
 .PHONY: up
 up: ## API, Prometheus and Grafana, healthy when it returns
