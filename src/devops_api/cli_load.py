@@ -45,6 +45,7 @@ class Load:
 
     async def run(self, duration_s: float) -> None:
         """Call until `duration_s` is over, saying every few seconds how it goes."""
+        self._say(f"{self._rate:g} calls/s from now on")
         started = reported = monotonic()
         calls = 0
         while (now := monotonic()) - started < duration_s:
@@ -78,7 +79,10 @@ class Load:
     def _report(self, elapsed_s: float) -> None:
         counts, self._counts = self._counts, Counter()
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-        sys.stdout.write(f"{counts.total() / elapsed_s:.1f} calls/s: {shown or 'none'}\n")
+        self._say(f"{counts.total() / elapsed_s:.1f} calls/s: {shown or 'none'}")
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     async def _send(self, method: str, path: str, **options: Any) -> int:
