@@ -94,7 +94,7 @@ class Logs:
         self._fd = fd
         self._pending: deque[Line] = deque()
         self._wake = Signal()
-        self._is_closing = False
+        self._closing = Signal()
         self._reported = 0
         self._bridge = _Bridge(self)
         logging.getLogger().addHandler(self._bridge)
@@ -126,21 +126,17 @@ class Logs:
     def close(self, timeout_s: float) -> None:
         """Write what is pending, for at most `timeout_s`."""
         logging.getLogger().removeHandler(self._bridge)
-        self._is_closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
 
     def _write_all(self) -> None:
-        while not self._is_closing:
+        while not self._closing.is_set():
             self._wake.wait()
-            if not self._is_closing:
-                self._wake.clear()
-                self._pause()
+            self._wake.clear()
             self._write_pending()
+            self._closing.wait(GATHER_S)
         self._write_pending()  # What came between the last look and the closing, such as the count of what was lost.
-
-    def _pause(self) -> None:
-        Signal().wait(GATHER_S)
 
     def _write_pending(self) -> None:
         while self._pending:
