@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from devops_api.errors import MalformedError, TooLargeError, UnsupportedMediaTypeError
 from devops_api.items import Item
@@ -33,7 +33,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
 
 async def start_body(request: web.Request) -> None:
     """Tell a client that waits with its body (`Expect: 100-continue`) to send it: only now it is known to be wanted."""
-    if request.headers.get("Expect"):
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0
 

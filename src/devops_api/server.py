@@ -82,5 +82,6 @@ class Runner(web.AppRunner):
             loop=server._loop,  # noqa: SLF001 - see the module's docstring
             on_refusal=self._on_refusal,
             header_timeout_s=self._header_timeout_s,
+            lingering_time=self._header_timeout_s,
             **server._kwargs,  # noqa: SLF001
         )
