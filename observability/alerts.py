@@ -219,8 +219,8 @@ def _watch_causes(window: str) -> Sequence[Alert]:
             severity="ticket",
             summary="Writes of {{ $labels.instance }} queue up",
             description=(
-                "For 5 minutes at least {{ $value | humanize }} changes have waited, more than one commit takes. Users "
-                "who write wait."
+                "For 5 minutes at least {{ $value | humanize }} changes have waited, over half of the requests that "
+                "may be in flight. Users who write wait; soon others are turned away."
             ),
             board=RUNTIME_UID,
         ),

@@ -91,7 +91,7 @@ def _durations() -> Row:
         [
             timeseries(
                 "Latency",
-                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots lead to traces.",
+                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots are traces.",
                 [
                     Query(q.latency(0.5, q.ONE_ROUTE), "p50"),
                     Query(q.latency(0.95, q.ONE_ROUTE), "p95"),
@@ -104,7 +104,7 @@ def _durations() -> Row:
             ),
             heatmap_of(
                 "How long requests take",
-                "Each column's requests by their duration: the darker, the more. Dots lead to traces.",
+                "Each column's requests by their duration: the darker, the more. Dots are traces.",
                 Query(q.latency_buckets(q.ONE_ROUTE), "{{le}}", has_exemplars=True),
                 unit="s",
                 width=12,

@@ -5,7 +5,7 @@ from typing import Any, Final
 from devops_api import metrics as m
 from observability import queries as q
 from observability.boards import Row
-from observability.frame import LAG_STEPS, ZERO_STEPS, frame_board
+from observability.frame import LAG_STEPS, frame_board
 from observability.objectives import DISK_LEFT_LEAST, RUNTIME_UID
 from observability.panels import GREEN, ORANGE, RED, YELLOW, Query, Step, Word, stat, timeseries
 
@@ -128,6 +128,7 @@ def _process() -> Row:
                     Query(q.counter_rate(m.SHED), "turned away per second"),
                 ],
                 unit="none",
+                soft_maximum=1,
                 width=8,
                 colours={"turned away per second": RED},
             ),
@@ -160,7 +161,7 @@ def _store() -> Row:
                 [Query(q.store_errors(), "{{db_operation_name}}")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
         ],
     )
@@ -175,6 +176,7 @@ def _writer() -> Row:
                 "Changes that wait for the writer or are being written.",
                 [Query(q.level(m.WRITER_QUEUE), "waiting")],
                 unit="none",
+                soft_maximum=1,
                 width=6,
             ),
             timeseries(

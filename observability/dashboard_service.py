@@ -158,7 +158,7 @@ def _requests() -> Row:
             ),
             timeseries(
                 "Latency",
-                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots lead to traces.",
+                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots are traces.",
                 [
                     Query(q.latency(0.5, q.ONE_ROUTE), "p50"),
                     Query(q.latency(0.95, q.ONE_ROUTE), "p95"),

@@ -88,7 +88,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.LOG_DROPPED), "lines")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
             timeseries(
                 "Spans lost per second",
@@ -96,7 +96,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.SPANS_DROPPED), "spans")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
             timeseries(
                 "Failed exports per second",
@@ -104,7 +104,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.EXPORT_FAILURES, labels=("signal",)), "{{signal}}")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
         ],
     )
@@ -121,7 +121,7 @@ def _prometheus() -> Row:
                 [Query(f"sum({q.thrown_away()})", "samples")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
             timeseries(
                 "Rules that fail",
@@ -129,7 +129,7 @@ def _prometheus() -> Row:
                 [Query(f"sum({rules})", "evaluations")],
                 unit="ops",
                 width=8,
-                steps=ZERO_STEPS,
+                soft_maximum=1,
             ),
             timeseries(
                 "Series in Prometheus",

@@ -7,6 +7,7 @@ error ratio, 2 % of a 30-day budget is gone in an hour.
 from typing import Final, Literal, NamedTuple
 
 from devops_api.metrics import HTTP_BUCKETS_S
+from devops_api.settings import Settings
 
 Severity = Literal["page", "ticket"]
 
@@ -90,7 +91,7 @@ if LATENCY_BOUND_S not in HTTP_BUCKETS_S:
 LOOP_DELAY_BOUND_S: Final = 0.1
 DISK_LEFT_LEAST: Final = 0.1
 STORE_ERRORS_MOST: Final = 0.01
-QUEUE_MOST: Final = 1024  # what one commit takes
+QUEUE_MOST: Final = Settings().max_in_flight // 2  # There is nobody to wait beyond the requests that are let in.
 
 AVAILABILITY: Final = Objective(
     "availability",

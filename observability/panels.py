@@ -223,7 +223,7 @@ def _map_words(words: Mapping[int, Word]) -> dashboard.ValueMap:
 
 def _describe(panel: _B, title: str, description: str, look: Look, height: int) -> _B:
     panel.title(title).description(description).datasource(DATASOURCE)
-    panel.unit(look["unit"]).span(look["width"]).height(height)
+    panel.unit(look["unit"]).span(look["width"]).height(height).no_value("none")
     panel.min(look.get("minimum", 0))
     if "maximum" in look:
         panel.max(look["maximum"])

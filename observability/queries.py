@@ -55,8 +55,8 @@ def total(expr: str, *labels: str) -> str:
 
 
 def quantile(share: float, buckets: str, *labels: str) -> str:
-    """What a share of a histogram's observations stays below; `buckets` are rates."""
-    return f"histogram_quantile({share}, {total(buckets, 'le', *labels)})"
+    """What a share of a histogram's observations stays below; `buckets` are rates. Nothing where there are none."""
+    return f"histogram_quantile({share}, {total(buckets, 'le', *labels)}) >= 0"
 
 
 def share(part: str, whole: str) -> str:
@@ -255,12 +255,19 @@ def _require(metric: Metric, *kinds: str) -> None:
 # What boards ask of Prometheus about deploys and alerts
 
 DEPLOY_SHOWN: Final = "5m"  # Several steps of an annotation, so that one falls into it.
+DEPLOY_MEMORY: Final = "1h"
 
 
 def new_versions() -> str:
-    """Versions of the service that were not there before: each has a value for a while after it was deployed."""
-    versions = f"count by (job, service_version) (target_info{{{SCOPE}}}"
-    return f"{versions}) unless {versions} offset {DEPLOY_SHOWN})"
+    """Versions that were not there a while ago: each has a value for that while after it was deployed.
+
+    Where nothing was there then, but something before, the service was between two lives: that alone is no deploy.
+    """
+    info = select("target_info", SCOPE)
+    then = f"{info} offset {DEPLOY_SHOWN}"
+    before = f"last_over_time({info}[{DEPLOY_MEMORY}] offset {DEPLOY_SHOWN})"
+    new = f"count by (job, service_version) ({info}) unless count by (job, service_version) ({then})"
+    return f"{new} unless on (job) (count by (job) ({before}) unless count by (job) ({then}))"
 
 
 def firing_alerts() -> str:

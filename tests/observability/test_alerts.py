@@ -149,11 +149,11 @@ CASES = [
     ),
     Case(
         "WriterQueueGrowing",
-        {f"{m.WRITER_QUEUE.prometheus_name}{{{SERVICE}}}": "0x4 2000x20 0x20"},
+        {f"{m.WRITER_QUEUE.prometheus_name}{{{SERVICE}}}": "512x4 513x20 512x20"},
         fires_at=14,
         resolved_at=26,
         labels={"job": "devops-api", "instance": "a:8000"},
-        value="2k",
+        value="513",
     ),
     Case(
         "DatabaseDiskFilling",

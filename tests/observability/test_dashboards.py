@@ -3,18 +3,20 @@
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
+from servers import run_promtool
 from walk import GENERATED, Asked, find_selectors, interpolate, load_boards, load_rules, walk_boards, walk_panels
 
 from devops_api.metrics import CATALOGUE
 from observability.__main__ import compare, generate, main, write
 from observability.boards import Row, create_board
 from observability.panels import Query, timeseries
+from observability.queries import new_versions
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -225,6 +227,30 @@ def test_a_graph_has_a_legend_and_a_stat_a_reduction(panel: Mapping[str, Any]) -
         assert all(target["legendFormat"] for target in panel["targets"])
     if panel["type"] == "stat":
         assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+
+
+def expect_marks(minute: int, versions: Sequence[str]) -> Mapping[str, Any]:
+    labels = [f'{{job="devops-api", service_version="{version}"}}' for version in versions]
+    return {
+        "expr": interpolate(new_versions(), VALUES),
+        "eval_time": f"{minute}m",
+        "exp_samples": [{"labels": label, "value": 1} for label in labels],
+    }
+
+
+def test_deploys_and_roll_backs_leave_marks_and_a_restart_of_the_same_version_does_not(tmp_path: Path) -> None:
+    def live(version: str, values: str) -> dict[str, str]:
+        labels = f'job="devops-api",instance="a:8000",service_version="{version}"'
+        return {"series": f"target_info{{{labels}}}", "values": values}
+
+    # Version 1 starts, restarts with two minutes between, makes way for 2 with a minute between, and comes back.
+    series = [live("1", "1x19 stale _x1 1x17 stale _x20 1x20"), live("2", "_x40 1x19 stale")]
+    expected = {
+        0: ["1"], 4: ["1"], 5: [], 19: [], 22: [], 25: [], 26: [], 27: [], 39: [],
+        40: ["2"], 43: ["2"], 45: [], 50: [], 61: ["1"], 64: ["1"], 66: [],
+    }  # fmt: skip
+    marks = [expect_marks(minute, versions) for minute, versions in expected.items()]
+    run_promtool(tmp_path, [{"input_series": series, "promql_expr_test": marks}])
 
 
 @EACH_QUERY

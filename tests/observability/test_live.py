@@ -126,7 +126,7 @@ def read_json(url: str) -> Any:
 
 
 def test_a_deploy_leaves_a_mark(tmp_path: Path) -> None:
-    """A restart with another version is seen by the annotation's query; a restart with the same one is not."""
+    """The real service's version is what the annotation's query sees; `test_dashboards` has what is no deploy."""
     port = find_port()
     deploys = next(asked for asked in ASKED if "annotation 'Deploys'" in asked.where)
     expr = interpolate(deploys.expr, VALUES).replace("offset 5m", "offset 5s")
