@@ -1,7 +1,6 @@
 """Reading requests: bodies within a limit, media types, entity tags."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -22,9 +21,9 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     if length is not None and length > limit_bytes:
         raise _too_large(limit_bytes)
     await start_body(request)
-    chunk = await request.content.readany()
+    chunk = _within(await request.content.readany(), limit_bytes)
     if request.content.at_eof():
-        return _within(chunk, limit_bytes)
+        return chunk
     body = bytearray(chunk)
     while chunk := await request.content.readany():
         body += _within(chunk, limit_bytes - len(body), limit_bytes)
@@ -82,13 +81,6 @@ def is_unchanged(request: web.Request, etag: str) -> bool:
     if header is None:
         return False
     return header.strip() == "*" or any(f'"{tag}"' == etag for _, tag in _ETAG.findall(header))
-
-
-async def iterate_body(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it arrives."""
-    await start_body(request)
-    while chunk := await request.content.readany():
-        yield chunk
 
 
 def _within(chunk: bytes, room_bytes: int, limit_bytes: int | None = None) -> bytes:
