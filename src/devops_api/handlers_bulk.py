@@ -24,6 +24,7 @@ from devops_api.exports import ENCODERS
 from devops_api.gate import Gate
 from devops_api.imports import CSV, NDJSON, Importer
 from devops_api.items_query import FILTER_PARAMETERS, read_query
+from devops_api.preferences import read_preferences
 from devops_api.store import ItemStore
 from devops_api.telemetry import Telemetry
 
@@ -151,19 +152,26 @@ def _read_options(request: web.Request) -> ImportOptions:
 
 
 def _negotiate(request: web.Request) -> str:
-    """The media type of an export: `format=` first, then the first of `Accept` that is known."""
+    """The media type of an export: `format=` first, then what `Accept` prefers, of two alike the one named first."""
     wanted = request.query.get("format")
     if wanted is not None:
         if wanted not in FORMATS:
             raise InvalidError([Fault("format", f"must be one of {', '.join(FORMATS)}", "parameter")])
         return FORMATS[wanted]
-    for media_range in request.headers.get("Accept", "*/*").split(","):
-        name = media_range.partition(";")[0].strip().lower()
-        if name in {NDJSON, "*/*", "application/*", "application/jsonl"}:
-            return NDJSON
-        if name in {CSV, "text/*"}:
-            return CSV
-    raise NotAcceptableError(f"An export is {' or '.join(FORMATS.values())}")
+    accept = request.headers.get("Accept") or "*/*"
+    given = {entry.name: (entry.quality, -place) for place, entry in enumerate(read_preferences(accept))}
+    ranks = {
+        media_type: next((given[name] for name in names if name in given), (0.0, 0))
+        for media_type, names in _RANGES.items()
+    }
+    media_type = max(ranks, key=lambda known: ranks[known])
+    if not ranks[media_type][0]:
+        raise NotAcceptableError(f"An export is {' or '.join(FORMATS.values())}")
+    return media_type
 
 
+_RANGES: Final = {
+    NDJSON: (NDJSON, "application/jsonl", "application/*", "*/*"),
+    CSV: (CSV, "text/*", "*/*"),
+}
 _OPTIONS: Final = ("on_error=skip", "on_error=abort", "upsert=sku")

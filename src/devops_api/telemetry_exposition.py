@@ -1,12 +1,14 @@
 """The text of `/metrics`: which format and coding a scraper wants, and the rendering of it."""
 
 import gzip
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from devops_api.preferences import read_preferences
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -38,7 +40,7 @@ def render(registry: CollectorRegistry, accept: str, accept_encoding: str) -> Ex
 def choose_format(accept: str) -> str:
     """OpenMetrics 1.0.0 where it is preferred to plain text, else plain text, which every scraper reads."""
     qualities = {TEXT: 0.0, OPENMETRICS: 0.0}
-    for name, parameters, quality in _read_preferences(accept):
+    for name, parameters, quality in read_preferences(accept):
         if name == "application/openmetrics-text" and parameters.get("version", "1.0.0") == "1.0.0":
             qualities[OPENMETRICS] = max(qualities[OPENMETRICS], quality)
         elif name == "text/plain":
@@ -48,19 +50,5 @@ def choose_format(accept: str) -> str:
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether gzip is allowed (RFC 9110, 12.5.3)."""
-    qualities = {name: quality for name, _, quality in _read_preferences(accept_encoding)}
+    qualities = {name: quality for name, _, quality in read_preferences(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
-
-
-def _read_preferences(header: str) -> Iterable[tuple[str, dict[str, str], float]]:
-    for entry in header.split(","):
-        name, *rest = (part.strip() for part in entry.split(";"))
-        parameters = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
-        yield name.lower(), parameters, _read_quality(parameters.get("q", "1"))
-
-
-def _read_quality(text: str) -> float:
-    try:
-        return min(max(float(text), 0.0), 1.0)
-    except ValueError:
-        return 0.0
