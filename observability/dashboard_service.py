@@ -45,6 +45,7 @@ from observability.panels import (
 )
 
 VERDICTS: Final = {0: Word("No", "green"), 1: Word("They wait", "orange"), 2: Word("They see errors", "red")}
+USERS: Final = (q.ITEM_ROUTES, q.ONE_ROUTE)  # Probes and scrapes are no users.
 BUDGET_STEPS: Final = (Step(None, RED), Step(0, YELLOW), Step(0.25, GREEN))
 BURN_COLOURS: Final = {"1h": RED, "6h": ORANGE, "1d": YELLOW}
 
@@ -109,16 +110,16 @@ def _verdict() -> Row:
             ),
             stat(
                 "p95",
-                "95 % of requests take less than this. Red: above the latency objective's bound.",
-                Query(q.latency(0.95, q.ONE_ROUTE), "p95"),
+                "95 % of item requests take less than this. Red: above the latency objective's bound.",
+                Query(q.latency(0.95, *USERS), "p95"),
                 unit="s",
                 width=3,
                 steps=LATENCY_STEPS,
             ),
             stat(
                 "Requests per second",
-                "All requests to the chosen routes, whatever their outcome.",
-                Query(q.request_rate(q.ONE_ROUTE), "requests"),
+                "Item requests to the chosen routes, whatever their outcome.",
+                Query(q.request_rate(*USERS), "requests"),
                 unit="reqps",
                 width=3,
             ),
@@ -140,8 +141,8 @@ def _requests() -> Row:
         [
             timeseries(
                 "Requests per second by status class",
-                "How many requests of each class are answered.",
-                [Query(q.request_rate_by_class(q.ONE_ROUTE), "{{status_class}}")],
+                "How many item requests of each class are answered.",
+                [Query(q.request_rate_by_class(*USERS), "{{status_class}}")],
                 unit="reqps",
                 width=8,
                 colours=STATUS_CLASS_COLOURS,
@@ -149,8 +150,8 @@ def _requests() -> Row:
             ),
             timeseries(
                 "Error ratio",
-                "The share of requests that fail with a 5xx. Dashed: what the objective allows, and what pages.",
-                [Query(q.error_ratio(q.ONE_ROUTE), "5xx")],
+                "The share of item requests that fail with a 5xx. Dashed: what the objective allows, and what pages.",
+                [Query(q.error_ratio(*USERS), "5xx")],
                 unit="percentunit",
                 width=8,
                 colours={"5xx": RED},
@@ -160,9 +161,9 @@ def _requests() -> Row:
                 "Latency",
                 "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots are traces.",
                 [
-                    Query(q.latency(0.5, q.ONE_ROUTE), "p50"),
-                    Query(q.latency(0.95, q.ONE_ROUTE), "p95"),
-                    Query(q.latency(0.99, q.ONE_ROUTE), "p99", has_exemplars=True),
+                    Query(q.latency(0.5, *USERS), "p50"),
+                    Query(q.latency(0.95, *USERS), "p95"),
+                    Query(q.latency(0.99, *USERS), "p99", has_exemplars=True),
                 ],
                 unit="s",
                 width=8,
@@ -176,20 +177,20 @@ def _requests() -> Row:
 def _routes() -> Row:
     by_route = ("http_route",)
     columns = [
-        Column("Requests per second", q.request_rate(q.ONE_ROUTE, labels=by_route), "reqps"),
-        Column("Error ratio", q.error_ratio(q.ONE_ROUTE, labels=by_route), "percentunit", ERROR_STEPS),
-        Column("p50", q.latency(0.5, q.ONE_ROUTE, labels=by_route), "s"),
-        Column("p95", q.latency(0.95, q.ONE_ROUTE, labels=by_route), "s", LATENCY_STEPS),
-        Column("p99", q.latency(0.99, q.ONE_ROUTE, labels=by_route), "s", LATENCY_STEPS),
+        Column("Requests per second", q.request_rate(*USERS, labels=by_route), "reqps"),
+        Column("Error ratio", q.error_ratio(*USERS, labels=by_route), "percentunit", ERROR_STEPS),
+        Column("p50", q.latency(0.5, *USERS, labels=by_route), "s"),
+        Column("p95", q.latency(0.95, *USERS, labels=by_route), "s", LATENCY_STEPS),
+        Column("p99", q.latency(0.99, *USERS, labels=by_route), "s", LATENCY_STEPS),
     ]
     routes = table(
         "Routes",
-        "Each route's requests, errors and latency now. A route's name leads to it in depth.",
+        "Each item route's requests, errors and latency now. A route's name leads to it in depth.",
         Column("Route", "http_route", "string"),
         columns,
         unit="reqps",
         width=24,
-        height=10,
+        height=8,
         link=ONE_ROUTE_LINK,
     )
     return Row("By route", [routes])

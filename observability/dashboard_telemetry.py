@@ -23,14 +23,14 @@ def _now() -> Row:
             stat(
                 "Targets up",
                 "Instances that Prometheus reaches.",
-                Query(f"sum({q.select('up', q.SCOPE)})", "up"),
+                Query(f"sum({q.select('up', q.SCOPE, q.NOT_PROMETHEUS)})", "up"),
                 unit="none",
                 width=6,
             ),
             stat(
                 "Series",
                 "Samples that a scrape of all instances brings.",
-                Query(f"sum({q.select('scrape_samples_scraped', q.SCOPE)})", "samples"),
+                Query(f"sum({q.select('scrape_samples_scraped', q.SCOPE, q.NOT_PROMETHEUS)})", "samples"),
                 unit="none",
                 width=6,
             ),
@@ -61,7 +61,7 @@ def _scrapes() -> Row:
                 "Scrape duration",
                 "How long a scrape takes Prometheus, and how much of that is rendering.",
                 [
-                    Query(f"max({q.select('scrape_duration_seconds', q.SCOPE)})", "whole scrape"),
+                    Query(f"max({q.select('scrape_duration_seconds', q.SCOPE, q.NOT_PROMETHEUS)})", "whole scrape"),
                     Query(q.greatest(m.SCRAPE_DURATION), "rendering"),
                 ],
                 unit="s",

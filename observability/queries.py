@@ -19,10 +19,11 @@ from devops_api.metrics import (
     STORE_DURATION,
     Metric,
 )
-from observability.objectives import LATENCY_BOUND_S, Objective, Window
+from observability.objectives import LATENCY_BOUND_S, PROMETHEUS_JOB, Objective, Window
 
 SCOPE: Final = 'job=~"$job", instance=~"$instance"'
 SCOPE_RECORDED: Final = 'job=~"$job"'  # What is recorded is of the whole service and has no instance.
+NOT_PROMETHEUS: Final = f'job!="{PROMETHEUS_JOB}"'  # It has `up` and the like as well.
 WINDOW: Final = "$__rate_interval"
 ITEM_ROUTES: Final = 'http_route=~"/items.*"'
 TIMED_ROUTES: Final = 'http_route=~"/items.*", http_route!~"/items/(batch|export|import)"'

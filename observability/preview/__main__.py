@@ -28,7 +28,7 @@ SAMPLES: Final = 300
 MINUTE_S: Final = 60
 PAGE: Final = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="{build}/page.css">
 <style>body {{ margin: 0 }}</style><div id="board"></div>
-<script>window.PREVIEW = {data}</script><script src="{build}/page.js"></script>"""
+<script>window.PREVIEW = {data}</script><script type="module" src="{build}/page.js"></script>"""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,5 +1,7 @@
 // Draws one board as Grafana's own components draw it, from the board's JSON and what Prometheus answered.
 // Heatmaps are no component of @grafana/ui and are drawn here.
+import '@fontsource/inter/latin-400.css';
+import '@fontsource/inter/latin-500.css';
 import { createTheme, dateTime, EventBusSrv, FieldType, getDisplayProcessor, ThemeContext } from '@grafana/data';
 import { BigValue, GlobalStyles, PanelChrome, PanelContextProvider, Table, TimeSeries } from '@grafana/ui';
 import { useEffect, useRef } from 'react';
@@ -174,6 +176,8 @@ function Panel({ panel }) {
 }
 
 const tall = Math.max(...board.panels.map(({ gridPos }) => gridPos.y + gridPos.h)) * ROW;
+// Axes are as wide as their text in Inter: measure only once it is there.
+await Promise.all(['400 12px Inter', '500 12px Inter'].map((font) => document.fonts.load(font)));
 createRoot(document.getElementById('board')).render(
   <ThemeContext.Provider value={theme}>
     <GlobalStyles />
