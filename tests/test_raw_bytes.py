@@ -87,8 +87,8 @@ REFUSED = {
     "a header without a name": b"GET /livez HTTP/1.1\r\n" + HOST + b": x\r\n\r\n",
     "a NUL in a header": b"GET /livez HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n",
     "a carriage return alone": b"GET /livez HTTP/1.1\r\n" + HOST + b"X: a\rY: b\r\n\r\n",
-    "a target beyond the limit": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
-    "a header beyond the limit": b"GET /livez HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 70_000 + b"\r\n\r\n",
+    "a target beyond the limit": b"GET /" + b"a" * 8_200 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a header beyond the limit": b"GET /livez HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 8_200 + b"\r\n\r\n",
     "a length that is negative": POST + b"Content-Length: -1\r\n\r\n" + ITEM,
     "a length that is signed": POST + b"Content-Length: +27\r\n\r\n" + ITEM,
     "a length that is hexadecimal": POST + b"Content-Length: 0x1b\r\n\r\n" + ITEM,
@@ -147,6 +147,10 @@ ANSWERED = {
     "a target with percent signs": (b"GET /items/%zz%00%ff HTTP/1.1\r\n" + HOST + b"\r\n" + LAST, [404, 200]),
     "dots in a target": (b"GET /items/../livez HTTP/1.1\r\n" + HOST + b"\r\n" + LAST, [404, 200]),
     "a header of Latin-1": (b"GET /livez HTTP/1.1\r\nX: \xe4\xff\r\n" + HOST + b"\r\n" + LAST, [200, 200]),
+    "a header within the limit": (
+        b"GET /livez HTTP/1.1\r\nX: " + b"a" * 8_180 + b"\r\n" + HOST + b"\r\n" + LAST, [200, 200],
+    ),
+    "a target within the limit": (b"GET /" + b"a" * 8_150 + b" HTTP/1.1\r\n" + HOST + b"\r\n" + LAST, [404, 200]),
     "HTTP/0.9": (b"GET /livez\r\n\r\n", [200]),
     "HTTP/1.0": (b"GET /livez HTTP/1.0\r\n\r\n", [200]),
 }  # fmt: skip

@@ -35,6 +35,7 @@ from devops_api.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from devops_api.handlers import BATCH_ITEMS_MAX
 from devops_api.imports import CSV, NDJSON
 from devops_api.items_query import FILTER_PARAMETERS, LIST_PARAMETERS
 from devops_api.tokens import Scope
@@ -224,8 +225,8 @@ _MANY: Final = (
         "/items/batch",
         "createBatch",
         "Many at once",
-        "Create up to 1000 items, all or none",
-        "One transaction of 1 to 1000 items in up to 4 MiB. A bad element stores nothing, and every bad one is named.",
+        f"Create up to {BATCH_ITEMS_MAX} items, all or none",
+        "One transaction: a bad element stores nothing, and every bad one is named.",
         "write",
         bodies={JSON: "NewItems"},
         replies=(Reply(201, "The items, in order.", {JSON: "Items"}),),
