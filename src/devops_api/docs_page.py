@@ -23,6 +23,7 @@ from devops_api.records import RECORD_BYTES_MAX
 from devops_api.settings import KIB, MIB, Settings
 
 _BACKTICK: Final = "`"
+_FORMATS: Final = {"uuid": "a UUID", "entity-tags": "entity tags"}
 _OPEN: Final = "Open to everyone who reaches this service, since no tokens are configured."
 _GUARDED: Final = (
     "Every call on items needs <code>Authorization: Bearer …</code> with a token of the scope that is written beside "
@@ -143,7 +144,7 @@ def _describe_schema(schema: Mapping[str, Any]) -> str:
     elif "maxLength" in schema:
         text = f"up to {schema['maxLength']} characters"
     else:
-        text = "repeatable" if schema["type"] == "array" else str(schema.get("format", "text"))
+        text = "repeatable" if schema["type"] == "array" else _FORMATS.get(schema.get("format", ""), "text")
     if "default" in schema:
         text += f"; `{schema['default']}` if absent"
     return _inline(text)
