@@ -46,6 +46,7 @@ WATCHED: Final = (
             m.DISK_FREE,
             m.DISK_SIZE,
             m.LOG_DROPPED,
+            m.LOG_RECORDS_DROPPED,
             m.SPANS_DROPPED,
             m.EXPORT_FAILURES,
         )
@@ -167,7 +168,7 @@ def _watch_causes(window: str) -> Sequence[Alert]:
     free, size = (q.select(metric.prometheus_name, job) for metric in (m.DISK_FREE, m.DISK_SIZE))
     dropped = " + ".join(
         q.total(q.rate(metric.prometheus_name, job, window=window), "job", "instance")
-        for metric in (m.LOG_DROPPED, m.SPANS_DROPPED, m.EXPORT_FAILURES)
+        for metric in (m.LOG_DROPPED, m.LOG_RECORDS_DROPPED, m.SPANS_DROPPED, m.EXPORT_FAILURES)
     )
     return [
         Alert(
@@ -243,8 +244,8 @@ def _watch_causes(window: str) -> Sequence[Alert]:
             severity="ticket",
             summary="{{ $labels.instance }} loses telemetry",
             description=(
-                "{{ $value | humanize }} log lines, spans or exports a second are lost. Users feel nothing; you see "
-                "less than you think."
+                "{{ $value | humanize }} log lines, log records, spans or exports a second are lost. Users feel "
+                "nothing; you see less than you think."
             ),
             board=TELEMETRY_UID,
         ),

@@ -14,6 +14,7 @@ from devops_api.metrics import (
     DISK_SIZE,
     EXPORT_FAILURES,
     LOG_DROPPED,
+    LOG_RECORDS_DROPPED,
     REQUEST_DURATION,
     SPANS_DROPPED,
     STORE_DURATION,
@@ -225,8 +226,8 @@ def greatest(metric: Metric) -> str:
 
 
 def lost(*matchers: str, window: str = WINDOW) -> str:
-    """Log lines, spans and exports per second that nobody will see."""
-    names = (metric.prometheus_name for metric in (LOG_DROPPED, SPANS_DROPPED, EXPORT_FAILURES))
+    """Log lines, log records, spans and exports per second that nobody will see."""
+    names = (metric.prometheus_name for metric in (LOG_DROPPED, LOG_RECORDS_DROPPED, SPANS_DROPPED, EXPORT_FAILURES))
     return " + ".join(total(rate(name, *(matchers or (SCOPE,)), window=window)) for name in names)
 
 

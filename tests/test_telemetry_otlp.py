@@ -22,13 +22,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from scrapes import scrape
 
+from devops_api.metrics import DROPS
 from devops_api.telemetry_otlp import find_endpoint, shut_down
 
 ITEM = {"name": "Test", "price": 9.99}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
-BATCH = 16  # spans; as many as the queue holds
+BATCH = 16  # spans or log records; as many as the queue holds
 QUICK = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 
 
@@ -40,6 +41,8 @@ def _quick_and_small_queues(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OTEL_BLRP_SCHEDULE_DELAY", 50),
         ("OTEL_BSP_MAX_QUEUE_SIZE", BATCH),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", BATCH),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH),
     ):
         monkeypatch.setenv(name, str(value))
 
@@ -230,11 +233,15 @@ async def test_a_bad_collector_harms_no_request_and_what_is_lost_is_counted(
         assert monotonic() - started < 0.3
     await asyncio.sleep(1)
     found = await scrape(running.client)
-    failed = found.sum("telemetry_export_failures_total", signal="traces")
-    assert failed >= 1
-    # Of the 400 spans two batches may be on their way still, one in the queue and one in the exporter's hands.
-    assert found.sum("telemetry_span_dropped_total") + BATCH * failed >= 400 - 2 * BATCH
-    assert found.sum("telemetry_export_failures_total", signal="metrics") >= 1
+    for signal_name in ("traces", "logs", "metrics"):
+        assert found.sum("telemetry_export_failures_total", signal=signal_name) >= 1
+    # A request makes two spans and a line. Of all two batches may be on their way still, one in the queue and one in
+    # the exporter's hands.
+    for what, made in (("span", 400), ("log_record", 200)):
+        lost = {reason: found.sum(f"telemetry_{what}_dropped_total", reason=reason) for reason in DROPS}
+        assert made - 2 * BATCH <= sum(lost.values()) <= made + 1  # The line that says that it has started.
+        assert lost["not_taken"] > 0
+        assert lost["queue_full"] > 0 or fault != "slow"  # The others may fail faster than requests come.
     started = monotonic()
     running.stop.set()
     await running.serving

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 from conftest import StartService
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -21,7 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from devops_api.metrics import REQUEST_DURATION
 from devops_api.telemetry_accumulators import Histogram
-from devops_api.telemetry_sdk import SpanQueue
+from devops_api.telemetry_sdk import LogRecordQueue, SpanQueue
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -40,24 +42,48 @@ def test_the_names_that_the_sdk_keeps_for_itself_are_there() -> None:
         assert callable(reader._receive_metrics)
     registry = CollectorRegistry()
     assert hasattr(PrometheusMetricReader(registry=registry), "_collector")
-    processor = BatchSpanProcessor(Idle(), max_queue_size=7, max_export_batch_size=7)
-    assert processor._batch_processor._queue.maxlen == 7
-    processor.shutdown()
+    spans = BatchSpanProcessor(Idle(), max_queue_size=7, max_export_batch_size=7)
+    records = BatchLogRecordProcessor(InMemoryLogRecordExporter(), max_queue_size=7, max_export_batch_size=7)
+    for processor in (spans, records):
+        assert processor._batch_processor._queue.maxlen == 7
+        processor.shutdown()
 
 
+@pytest.fixture
+def small_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK reads the sizes of its queues from the process's own environment."""
+    for queue in ("BSP", "BLRP"):
+        for size in ("QUEUE_SIZE", "EXPORT_BATCH_SIZE"):
+            monkeypatch.setenv(f"OTEL_{queue}_MAX_{size}", "7")
+
+
+@pytest.mark.usefixtures("small_queues")
 def test_each_span_that_does_not_fit_is_told_of() -> None:
     dropped: list[int] = []
     queue = SpanQueue(Idle(), dropped.append)
-    queue._batch_processor._worker_thread.join(0)
-    size = queue._batch_processor._queue.maxlen
-    assert size is not None
-    queue._batch_processor._queue.extend([None] * size)
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(queue)
-    tracers.get_tracer("t").start_span("one").end()
-    queue._batch_processor._queue.clear()
+    with queue._batch_processor._export_lock:  # Nothing leaves the queue meanwhile.
+        for _ in range(10):
+            tracers.get_tracer("t").start_span("one").end()
     queue.shutdown()
-    assert sum(dropped) == 1
+    assert sum(dropped) == 3
+
+
+@pytest.mark.usefixtures("small_queues")
+def test_each_log_record_that_does_not_fit_is_told_of() -> None:
+    dropped: list[int] = []
+    exporter = InMemoryLogRecordExporter()
+    queue = LogRecordQueue(exporter, dropped.append)
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(queue)
+    with queue._batch_processor._export_lock:
+        for number in range(10):
+            loggers.get_logger("t").emit(body=number)
+    queue.force_flush()
+    assert [entry.log_record.body for entry in exporter.get_finished_logs()] == [3, 4, 5, 6, 7, 8, 9]
+    assert sum(dropped) == 3
+    queue.shutdown()
 
 
 def test_what_the_catalogue_does_not_know_cannot_be_recorded() -> None:

@@ -34,6 +34,7 @@ STORE_ERRORS: Final = (
 )
 REJECTIONS: Final = ("malformed", "invalid", "conflict", "precondition", "too_large")
 SIGNALS: Final = ("traces", "metrics", "logs")
+DROPS: Final = ("queue_full", "not_taken")
 
 HTTP_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 STORE_BUCKETS_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -182,7 +183,18 @@ LOG_DROPPED: Final = Metric(
     "telemetry.log.dropped", "counter", "{line}", "Log lines lost because nobody read standard output in time."
 )
 SPANS_DROPPED: Final = Metric(
-    "telemetry.span.dropped", "counter", "{span}", "Spans lost because the queue to the collector was full."
+    "telemetry.span.dropped",
+    "counter",
+    "{span}",
+    "Spans lost because the queue to the collector was full, or because it did not take them.",
+    {"reason": DROPS},
+)
+LOG_RECORDS_DROPPED: Final = Metric(
+    "telemetry.log_record.dropped",
+    "counter",
+    "{log_record}",
+    "Log records lost because the queue to the collector was full, or because it did not take them.",
+    {"reason": DROPS},
 )
 SAMPLES_CAPPED: Final = Metric(
     "telemetry.sample.capped",
@@ -203,7 +215,7 @@ CATALOGUE: Final = (
     ITEMS_CREATED, ITEMS_UPDATED, ITEMS_DELETED, ITEMS_IMPORTED, ITEMS_REJECTED, ITEMS_STORED,
     STORE_DURATION, WRITER_QUEUE, WRITER_WAIT, WRITER_COMMIT, WRITER_BATCH, STORE_SIZE, DISK_FREE, DISK_SIZE,
     LOOP_DELAY, CPU_TIME, MEMORY, OPEN_FILES, GC_COLLECTIONS,
-    SCRAPE_DURATION, SCRAPE_SIZE, LOG_DROPPED, SPANS_DROPPED, SAMPLES_CAPPED, EXPORT_FAILURES,
+    SCRAPE_DURATION, SCRAPE_SIZE, LOG_DROPPED, SPANS_DROPPED, LOG_RECORDS_DROPPED, SAMPLES_CAPPED, EXPORT_FAILURES,
 )  # fmt: skip
 
 # Series of requests that exist from the first scrape: what every route of items can answer well, and how it can fail.

@@ -303,12 +303,14 @@ class Telemetry:
             (catalogue.ITEMS_UPDATED, self.items_updated),
             (catalogue.ITEMS_DELETED, self.items_deleted),
             (catalogue.ITEMS_IMPORTED, self.items_imported),
-            (catalogue.SPANS_DROPPED, self.losses.spans),
             (catalogue.SAMPLES_CAPPED, self._sampler.capped),
         ):
             self.observe(metric, count.read)
         for reason, count in self.items_rejected.items():
             self.observe(catalogue.ITEMS_REJECTED, count.read, {"reason": reason})
+        for reason in catalogue.DROPS:
+            self.observe(catalogue.SPANS_DROPPED, self.losses.spans[reason].read, {"reason": reason})
+            self.observe(catalogue.LOG_RECORDS_DROPPED, self.losses.log_records[reason].read, {"reason": reason})
         for signal, count in self.losses.exports.items():
             self.observe(catalogue.EXPORT_FAILURES, count.read, {"signal": signal})
         self.observe(catalogue.LOG_DROPPED, lambda: self._logs.dropped)

@@ -11,15 +11,14 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
 from devops_api.logs import Line, Sink
-from devops_api.metrics import SIGNALS
+from devops_api.metrics import DROPS, SIGNALS
 from devops_api.telemetry_accumulators import Count
-from devops_api.telemetry_sdk import Accumulated, CountingExporter, OtlpReader, SpanQueue
+from devops_api.telemetry_sdk import Accumulated, CountingExporter, LogRecordQueue, OtlpReader, SpanQueue
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 _SEVERITIES: Final = {
@@ -40,11 +39,12 @@ class Pipelines(NamedTuple):
 
 
 class Losses:
-    """What the collector did not get."""
+    """What the collector did not get: exports by signal, spans and log records by reason."""
 
     def __init__(self) -> None:
-        self.spans = Count()
         self.exports = {signal: Count() for signal in SIGNALS}
+        self.spans = {reason: Count() for reason in DROPS}
+        self.log_records = {reason: Count() for reason in DROPS}
 
 
 def open_pipelines(
@@ -52,26 +52,31 @@ def open_pipelines(
 ) -> Pipelines:
     """Start exporting what the environment gives an endpoint for."""
 
-    def create(exporter_class: Any, signal: str) -> Any:
+    def create(exporter_class: Any, signal: str, not_taken: Count | None = None) -> Any:
         endpoint = find_endpoint(environment, signal)
         if endpoint is None:
             return None
-        exporter = exporter_class(endpoint=endpoint, timeout=_find_timeout_s(environment, signal))
-        return CountingExporter(exporter, lambda: losses.exports[signal].add(1))
+
+        def count(batch: Any) -> None:
+            losses.exports[signal].add(1)
+            if not_taken is not None:
+                not_taken.add(len(batch))
+
+        return CountingExporter(exporter_class(endpoint=endpoint, timeout=_find_timeout_s(environment, signal)), count)
 
     shutdowns: list[Callable[[int], object]] = []
     spans = metrics = sink = None
-    if (exporter := create(OTLPSpanExporter, "traces")) is not None:
-        spans = SpanQueue(exporter, losses.spans.add)
+    if (exporter := create(OTLPSpanExporter, "traces", losses.spans["not_taken"])) is not None:
+        spans = SpanQueue(exporter, losses.spans["queue_full"].add)
         # The queue's own shutdown has no time limit to give; the thread that it waits in has.
         shutdowns.append(lambda _: spans.shutdown())  # type: ignore[no-untyped-call]
     if (exporter := create(OTLPMetricExporter, "metrics")) is not None:
         interval_ms = environment.get("OTEL_METRIC_EXPORT_INTERVAL")
         metrics = OtlpReader(exporter, accumulated, float(interval_ms) if interval_ms else None)
         shutdowns.append(lambda timeout_ms: metrics.shutdown(timeout_millis=timeout_ms))
-    if (exporter := create(OTLPLogExporter, "logs")) is not None:
+    if (exporter := create(OTLPLogExporter, "logs", losses.log_records["not_taken"])) is not None:
         provider = LoggerProvider(resource, shutdown_on_exit=False)
-        provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        provider.add_log_record_processor(LogRecordQueue(exporter, losses.log_records["queue_full"].add))
         sink = _create_sink(provider)
         shutdowns.append(lambda _: provider.shutdown())
     return Pipelines(spans, metrics, sink, shutdowns)

@@ -10,6 +10,8 @@ from time import time_ns
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk._logs import ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -154,16 +156,34 @@ class SpanQueue(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span; the oldest one goes where the queue is full."""
-        queue = self._batch_processor._queue  # noqa: SLF001 - see the module's docstring
-        if queue.maxlen is not None and len(queue) >= queue.maxlen:
+        if _is_full(self):
             self._on_drop(1)
         super().on_end(span)
 
 
-class CountingExporter:
-    """An OTLP exporter that tells of what the collector did not take."""
+class LogRecordQueue(BatchLogRecordProcessor):
+    """The SDK's bounded queue of log records, which tells of each that did not fit."""
 
-    def __init__(self, exporter: Any, on_failure: Callable[[], None]) -> None:
+    def __init__(self, exporter: LogRecordExporter, on_drop: Callable[[int], None]) -> None:
+        super().__init__(exporter)
+        self._on_drop = on_drop
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Queue a record; the oldest one goes where the queue is full."""
+        if _is_full(self):
+            self._on_drop(1)
+        super().on_emit(log_record)
+
+
+def _is_full(processor: BatchSpanProcessor | BatchLogRecordProcessor) -> bool:
+    queue = processor._batch_processor._queue  # noqa: SLF001 - see the module's docstring
+    return queue.maxlen is not None and len(queue) >= queue.maxlen
+
+
+class CountingExporter:
+    """An OTLP exporter that hands over each batch that the collector did not take."""
+
+    def __init__(self, exporter: Any, on_failure: Callable[[Any], None]) -> None:
         self._exporter = exporter
         self._on_failure = on_failure
 
@@ -172,10 +192,10 @@ class CountingExporter:
         try:
             result = self._exporter.export(batch, *arguments, **options)
         except Exception:
-            self._on_failure()
+            self._on_failure(batch)
             raise
         if result.name != "SUCCESS":
-            self._on_failure()
+            self._on_failure(batch)
         return result
 
     def __getattr__(self, name: str) -> Any:

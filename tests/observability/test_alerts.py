@@ -170,7 +170,8 @@ CASES = [
         "TelemetryDropped",
         {
             f"{m.LOG_DROPPED.prometheus_name}{{{SERVICE}}}": "0x4 0+60x20 1200x40",
-            f"{m.SPANS_DROPPED.prometheus_name}{{{SERVICE}}}": f"0x{NEVER_MINUTES}",
+            f'{m.LOG_RECORDS_DROPPED.prometheus_name}{{{SERVICE},reason="queue_full"}}': f"0x{NEVER_MINUTES}",
+            f'{m.SPANS_DROPPED.prometheus_name}{{{SERVICE},reason="queue_full"}}': f"0x{NEVER_MINUTES}",
             f'{m.EXPORT_FAILURES.prometheus_name}{{{SERVICE},signal="traces"}}': f"0x{NEVER_MINUTES}",
         },
         fires_at=16,
