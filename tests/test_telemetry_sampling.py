@@ -82,11 +82,26 @@ def test_the_trace_id_decides_where_the_sampler_is_a_ratio_alone() -> None:
     assert sample_many(environment, high) == 0
 
 
-def test_callers_force_no_more_samples_than_the_cap_and_the_rest_is_counted() -> None:
-    sampler = Sampler({}, forced_per_s=10)
+@pytest.mark.parametrize("name", ["parentbased_traceidratio", "parentbased_always_off", "traceidratio"])
+def test_callers_force_no_more_samples_than_the_cap_and_the_rest_is_counted(name: str) -> None:
+    """By the flag that says sampled, or by a trace id that is below the ratio."""
+    sampler = Sampler({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": "0.75"}, forced_per_s=10)
     forced = sum(sampler.sample(PARENT) for _ in range(1_000))
     assert 10 <= forced <= 20  # Twenty where a second ended in between.
     assert sampler.capped.read() == 1_000 - forced
+
+
+def test_what_is_sampled_whatever_the_caller_says_is_not_forced() -> None:
+    sampler = Sampler({"OTEL_TRACES_SAMPLER": "always_on"}, forced_per_s=0)
+    assert sampler.sample(PARENT)
+    assert sampler.sample(f"00-{TRACE}-{SPAN}-00")
+    assert sampler.capped.read() == 0
+
+
+def test_what_the_ratio_leaves_out_does_not_count_as_forced() -> None:
+    sampler = Sampler({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}, forced_per_s=0)
+    assert not sampler.sample(f"00-{TRACE[:16]}{'f' * 16}-{SPAN}-01")
+    assert sampler.capped.read() == 0
 
 
 def test_the_cap_does_not_take_from_requests_without_a_parent() -> None:

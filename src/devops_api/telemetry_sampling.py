@@ -1,6 +1,7 @@
 """Which requests are traced: decided before anything else, at the cost of a comparison.
 
-W3C Trace Context (level 1): a caller's `traceparent` decides where the sampler is parent-based, up to a cap a second.
+W3C Trace Context (level 1): a caller's `traceparent` decides, by its flag where the sampler is parent-based and by its
+trace id where it is a ratio alone; both are the caller's own choice, and hold up to a cap a second.
 """
 
 import re
@@ -72,9 +73,11 @@ class Sampler:
         parent = read_traceparent(header)
         if parent is None:
             return random() < self._ratio  # noqa: S311
-        if not self._is_parent_based:
-            return int(parent.trace_id[-_LOW_BITS:], 16) < self._ratio * 16**_LOW_BITS
-        return parent.is_sampled and self._is_below_cap()
+        if self._is_parent_based:
+            return parent.is_sampled and self._is_below_cap()
+        if self._ratio >= 1:
+            return True  # Whatever the caller says.
+        return int(parent.trace_id[-_LOW_BITS:], 16) < self._ratio * 16**_LOW_BITS and self._is_below_cap()
 
     def _is_below_cap(self) -> bool:
         second = int(monotonic())
