@@ -98,6 +98,27 @@ def test_what_libraries_say_from_warnings_on_is_in_the_same_stream(pipe: Pipe) -
     assert (error["level"], error["message"]) == ("error", "%d")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://me:s3cret@host:1/path failed", "GET https://***@host:1/path failed"),
+        ("'postgresql://me:s3@cret@host/items' is away", "'postgresql://***@host/items' is away"),
+        ("url: /v1/traces?api_key=s3cret&b=s3cret (Caused by me)", "url: /v1/traces?*** (Caused by me)"),
+        ("{'authorization': 'Bearer s3cret'} was refused", "{'authorization': 'Bearer ***'} was refused"),
+        ("who asked? http://host/a@b did", "who asked? http://host/a@b did"),
+    ],
+)
+def test_no_secret_that_a_library_or_an_error_tells_is_written(pipe: Pipe, text: str, shown: str) -> None:
+    logging.getLogger("some.library").warning("%s", text)
+    try:
+        raise OSError(text)  # noqa: TRY301 - one that has been somewhere
+    except OSError as error:
+        pipe.logs.emit("request_failed", error=error)
+    library, failed = pipe.read_lines()
+    assert library["message"] == failed["error"]["message"] == shown
+    assert failed["error"]["traceback"].endswith(f"OSError: {shown}\n")
+
+
 def test_people_get_a_line_without_braces() -> None:
     pipe = Pipe("console")
     try:

@@ -20,6 +20,10 @@ from devops_api.settings_otel import read_otel_faults
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://collector"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Bearer x"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,authorization"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x%0Ay"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", 'authorization="x"'),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "inf"),
@@ -45,6 +49,7 @@ def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
         ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2.5"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer x"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20eA==, x-scope = a/b:c,"),
     ],
 )
 def test_what_can_be_used_is_let_pass(name: str, text: str) -> None:

@@ -248,6 +248,19 @@ async def test_a_bad_collector_harms_no_request_and_what_is_lost_is_counted(
     assert monotonic() - started < 5
 
 
+async def test_what_exporters_complain_of_holds_no_secret(start_service: StartService) -> None:
+    environment = QUICK | {
+        "OTEL_TRACES_SAMPLER": "always_on",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://me:s3cret@127.0.0.1:9/v1/traces?api_key=s3cret",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",  # Enough for a second attempt, and a line about the first one.
+    }
+    running = await start_service(environment)
+    async with running.client.get("/items") as reply:
+        assert reply.status == 200
+    await wait_until(lambda: any("/v1/traces?" in line for line in running.read_log()))
+    assert "s3cret" not in "".join(running.read_log())
+
+
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "slow"])
 async def test_the_process_leaves_in_time_when_its_collector_does_not_answer(
     collector: Collector, tmp_path: Path, endpoint: str

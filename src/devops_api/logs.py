@@ -7,6 +7,7 @@ is dropped and counted.
 import json
 import logging
 import os
+import re
 import select
 import traceback
 from collections import deque
@@ -27,6 +28,9 @@ GATHER_S: Final = 0.05
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {value: name for name, value in _LEVELS.items()}
+# What comes before a URL's host, what a URL asks with, and a token of a header: libraries put all of them into what
+# they complain of.
+_SECRET: Final = re.compile(r"""(?<=://)[^\s/?#]+(?=@)|(?<=\?)[\w.~%+-]+=[^\s'")]*|(?i:(?<=bearer )[^\s'"]+)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +193,15 @@ def _describe(line: Line) -> dict[str, Any]:
 
 def _describe_error(error: BaseException) -> dict[str, str]:
     """The type and what it says, and the way there where it is no error that this package raises on purpose."""
-    described = {"type": type(error).__qualname__, "message": str(error)}
+    described = {"type": type(error).__qualname__, "message": _mask(str(error))}
     if not type(error).__module__.startswith("devops_api."):
-        described["traceback"] = "".join(traceback.format_exception(error))
+        described["traceback"] = _mask("".join(traceback.format_exception(error)))
     return described
+
+
+def _mask(text: str) -> str:
+    """The text without what opens doors."""
+    return _SECRET.sub("***", text)
 
 
 def _format_json(document: dict[str, Any]) -> bytes:
@@ -229,4 +238,4 @@ class _Bridge(logging.Handler):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        self._logs.emit("library", level=level, error=error, logger=record.name, message=message)
+        self._logs.emit("library", level=level, error=error, logger=record.name, message=_mask(message))

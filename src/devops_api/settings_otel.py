@@ -1,13 +1,16 @@
 """OpenTelemetry's own settings, checked before anything starts: the SDK falls back in silence where they are wrong."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 DEFAULT_QUEUE_SIZE: Final = 2_048  # of spans or log records, as the specification has it
 DEFAULT_BATCH_SIZE: Final = 512
 _QUEUES: Final = ("BSP", "BLRP")
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+# What the SDK takes, values percent-encoded or not; it logs what it does not take, and with it a token.
+_HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+[ \t]*=([ !#-+\--:<-\[\]-~\t]*)", re.ASCII)
 _SAMPLERS: Final = (
     "always_on",
     "always_off",
@@ -48,11 +51,17 @@ def _is_url(text: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
 
 
+def _are_headers(text: str) -> bool:
+    matches = [_HEADER.fullmatch(part.strip(" \t")) for part in text.split(",") if part]
+    return all(match is not None and unquote(match[1], errors="strict").isprintable() for match in matches)
+
+
 def _is_positive(text: str) -> bool:
     return 0 < float(text) < float("inf")
 
 
 _URL: Final = (_is_url, "an http:// or https:// URL")
+_HEADERS: Final = (_are_headers, "name=value, with commas between several, values percent-encoded")
 _POSITIVE: Final = (_is_positive, "a number above 0")
 _COUNT: Final = (lambda text: int(text) > 0, "a whole number above 0")
 _PROTOCOL: Final = (lambda text: text == "http/protobuf", "http/protobuf, the one protocol built in")
@@ -61,9 +70,11 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
     "OTEL_TRACES_SAMPLER": (lambda text: text in _SAMPLERS, f"one of {', '.join(_SAMPLERS)}"),
     "OTEL_TRACES_SAMPLER_ARG": (lambda text: 0 <= float(text) <= 1, "a number, 0 to 1"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": _URL,
+    "OTEL_EXPORTER_OTLP_HEADERS": _HEADERS,
     "OTEL_EXPORTER_OTLP_PROTOCOL": _PROTOCOL,
     "OTEL_EXPORTER_OTLP_TIMEOUT": _POSITIVE,
     **{f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": _URL for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}_HEADERS": _HEADERS for signal in _SIGNALS},
     **{f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL": _PROTOCOL for signal in _SIGNALS},
     **{f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT": _POSITIVE for signal in _SIGNALS},
     "OTEL_METRIC_EXPORT_INTERVAL": _POSITIVE,
