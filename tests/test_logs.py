@@ -1,16 +1,19 @@
 """The log must never slow a request, whoever reads it or does not; and it says what the catalogue says."""
 
+import ast
 import json
 import logging
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
+import devops_api
 from devops_api.errors import StoreUnavailableError
 from devops_api.logs import EVENTS, PENDING_MAX, Logs, open_logs
 
@@ -70,6 +73,29 @@ def test_an_event_that_is_not_in_the_catalogue_is_refused(pipe: Pipe) -> None:
     with pytest.raises(KeyError):
         pipe.logs.emit("something_else")
     assert pipe.read_all() == b""
+
+
+def test_a_field_that_its_event_does_not_declare_is_not_written(pipe: Pipe) -> None:
+    pipe.logs.emit("item_created", item_id="i", password="s3cret")  # noqa: S106
+    (line,) = pipe.read_lines()
+    assert set(line) == {"timestamp", "level", "event", "item_id"}
+
+
+def find_emitted() -> Iterator[tuple[str, str, set[str]]]:
+    """Each place of the package that logs an event: where it is, the event and the fields that it gives."""
+    for path in Path(devops_api.__file__).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "emit"):
+                continue
+            if call.args and isinstance(call.args[0], ast.Constant):
+                yield f"{path.name}:{call.lineno}", call.args[0].value, {str(keyword.arg) for keyword in call.keywords}
+
+
+def test_the_package_gives_each_event_the_fields_that_it_declares() -> None:
+    emitted = list(find_emitted())
+    assert {event for _, event, _ in emitted} == set(EVENTS)
+    for place, event, fields in emitted:
+        assert fields - {"request_id", "trace_id", "span_id", "level"} == set(EVENTS[event].fields), place
 
 
 def test_errors_carry_their_traceback_unless_they_were_raised_on_purpose(pipe: Pipe) -> None:

@@ -1,7 +1,7 @@
 """The log: one JSON object a line on standard output, from a thread of its own, so that no reader can slow a request.
 
-An event is what the catalogue says; one that is not in it cannot be emitted. What does not fit into the bounded queue
-is dropped and counted.
+An event is what the catalogue says: one that is not in it cannot be emitted, and a field that it does not declare is
+not written. What does not fit into the bounded queue is dropped and counted.
 """
 
 import json
@@ -185,7 +185,9 @@ def _describe(line: Line) -> dict[str, Any]:
         "event": line.event,
     }
     ids = {"request_id": line.request_id, "trace_id": line.trace_id, "span_id": line.span_id}
-    document |= {name: value for name, value in ids.items() if value is not None} | line.fields
+    document |= {name: value for name, value in ids.items() if value is not None}
+    declared = EVENTS[line.event].fields
+    document |= {name: value for name, value in line.fields.items() if name in declared}
     if line.error is not None:
         document["error"] = _describe_error(line.error)
     return document
