@@ -4,9 +4,12 @@ import asyncio
 import gzip
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic, sleep
@@ -20,7 +23,7 @@ from conftest import StartService
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from scrapes import scrape
+from scrapes import DURATION, scrape
 
 from devops_api.metrics import DROPS
 from devops_api.telemetry_otlp import find_endpoint, shut_down
@@ -185,6 +188,73 @@ async def test_metrics_are_those_of_the_exposition(start_service: StartService, 
     assert metrics["items.created"].sum.data_points[0].as_int == 3
     shown = {family for family in (await scrape(running.client)).families if family != "target"}
     assert len(metrics) == len(shown)
+
+
+@pytest_asyncio.fixture
+async def victoria_metrics(tmp_path: Path) -> AsyncIterator[str]:
+    """A real database that takes OTLP, and names things as Prometheus does; its URL."""
+    program = shutil.which("victoria-metrics")
+    if program is None:
+        reason = "victoria-metrics is not on PATH: install VictoriaMetrics to run this test"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    options = [
+        f"-httpListenAddr=127.0.0.1:{port}",
+        f"-storageDataPath={tmp_path}/victoria-metrics",
+        "-opentelemetry.usePrometheusNaming",
+        "-search.latencyOffset=1ms",
+        "-loggerLevel=ERROR",
+    ]
+    process = await asyncio.create_subprocess_exec(program, *options)
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    await process.wait()
+
+
+async def ask(client: aiohttp.ClientSession, url: str, query: str) -> list[tuple[dict[str, str], float]]:
+    """The labels and values that the database has now; nothing while it starts."""
+    try:
+        async with client.get(f"{url}/internal/force_flush"):  # Without it, what came in is found seconds later.
+            pass
+        async with client.get(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}") as reply:
+            found = (await reply.json())["data"]["result"]
+    except aiohttp.ClientConnectionError:
+        return []
+    return [(entry["metric"], float(entry["value"][1])) for entry in found]
+
+
+async def test_a_real_database_of_metrics_understands_them(start_service: StartService, victoria_metrics: str) -> None:
+    environment = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{victoria_metrics}/opentelemetry/v1/metrics",
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        "OTEL_SERVICE_NAME": "shop",
+    }
+    running = await start_service(environment)
+    for price in (1, 2, 3, None):
+        async with running.client.post("/items", json=ITEM | {"price": price}) as reply:
+            assert reply.status == (422 if price is None else 201)
+    created = '{http_route="/items", http_request_method="POST", http_response_status_code="201"}'
+    deadline = monotonic() + 20
+    while [value for _, value in await ask(running.client, victoria_metrics, f"{DURATION}_count{created}")] != [3]:
+        assert monotonic() < deadline
+        await asyncio.sleep(0.2)
+
+    seen = await scrape(running.client)
+    posted = {"http_route": "/items", "http_request_method": "POST", "http_response_status_code": "201"}
+    buckets = {float(sample.labels["le"]): sample.value for sample in seen.find(f"{DURATION}_bucket", **posted)}
+    found = await ask(running.client, victoria_metrics, f"{DURATION}_bucket{created}")
+    assert {float(labels["le"]): value for labels, value in found} == buckets
+    ((_, total_s),) = await ask(running.client, victoria_metrics, f"{DURATION}_sum{created}")
+    assert total_s == pytest.approx(seen.sum(f"{DURATION}_sum", **posted))
+    ((labels, count),) = await ask(running.client, victoria_metrics, "items_created_total")
+    assert count == 3
+    ((_, refused),) = await ask(running.client, victoria_metrics, 'items_rejected_total{reason="invalid"}')
+    assert refused == 1
+    (target,) = seen.find("target_info")
+    assert target.labels["service_name"] == "shop"
+    assert target.labels.items() <= labels.items()
 
 
 @pytest.mark.parametrize(
