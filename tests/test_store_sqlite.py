@@ -207,6 +207,25 @@ async def test_an_update_that_breaks_in_the_middle_takes_back_what_it_did(tmp_pa
     await store.close()
 
 
+async def test_reads_of_one_turn_of_the_loop_are_of_one_moment_and_hold_nothing_up(tmp_path: Path) -> None:
+    store = open_sqlite_store(tmp_path / "items.db")
+    item = (await store.create(ItemFields("Ash", 100))).item
+    other = apsw.Connection(str(tmp_path / "items.db"))
+    before = await store.get(item.id)
+    other.execute("UPDATE items SET price = 200, version = 2")
+    same_turn = await store.get(item.id)
+    page = await store.find(ItemQuery(sort="price"))
+    await asyncio.sleep(0)
+    after = await store.get(item.id)
+    busy, *_ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+    await asyncio.sleep(0)
+    idle, *_ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+    other.close()
+    await store.close()
+    assert [before.price, same_turn.price, page.items[0].price, after.price] == [100, 100, 100, 200]
+    assert (busy, idle) == (1, 0), "the log can be emptied as soon as the turn has ended"
+
+
 async def test_two_stores_on_one_file_see_each_other_and_never_share_a_place(tmp_path: Path) -> None:
     stores = [open_sqlite_store(tmp_path / "items.db") for _ in range(2)]
     created = await asyncio.gather(*(stores[n % 2].create(ItemFields(f"n{n}", 1)) for n in range(100)))

@@ -31,6 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL: Final = web.RequestKey("principal", str)
 REQUEST_ID_HEADER: Final = "X-Request-ID"
+_TRACEPARENT: Final = "traceparent"
 UNMATCHED_ROUTE: Final = "/{unmatched}"
 _SERVER_ERROR: Final = 500
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's code for a client that went away before the reply
@@ -83,57 +84,35 @@ class Endpoint:
         gate, tokens = self._gate, self._tokens
         limit_s = gate.timeout_s if timeout_s is None else timeout_s
 
-        async def admit(request: web.Request) -> web.StreamResponse:
+        async def respond(request: web.Request) -> web.StreamResponse:
             task = _current_task()
-            gate.enter(task, limit_s)
             try:
-                if tokens is not None and scope is not None:
-                    request[PRINCIPAL] = tokens.check(request.headers.get("Authorization"), scope).name
-                return await handler(request)
+                gate.enter(task, limit_s)
+                try:
+                    if tokens is not None and scope is not None:
+                        request[PRINCIPAL] = tokens.check(request.headers.get("Authorization"), scope).name
+                    return await handler(request)
+                finally:
+                    gate.leave(task)
             except asyncio.CancelledError:
-                if gate.take_expiry(task):
-                    raise _time_out(request, limit_s) from None
-                raise
-            finally:
-                gate.leave(task)
+                if not gate.take_expiry(task):
+                    raise
+                return self._reply(request, _time_out(request, limit_s))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                return self._answer(request, error)
 
-        return self.bind_probe(route, admit)
+        return self._surround(route, respond)
 
     def bind_probe(self, route: str, handler: Handler) -> Handler:
         """Surround a handler that answers whatever the load: probes, metrics, documents."""
-        telemetry, gate = self._telemetry, self._gate
-        recorder = telemetry.bind_route(route)
-        respond = self._catch(handler)
 
-        async def respond_traced(request: web.Request) -> web.StreamResponse:
-            request[CALL].trace = telemetry.current_trace()
-            return await respond(request)
-
-        async def endpoint(request: web.Request) -> web.StreamResponse:
-            started = perf_counter()
-            call = request[CALL] = Call(self._choose_id(request))
+        async def respond(request: web.Request) -> web.StreamResponse:
             try:
-                if telemetry.sample(request.headers.get("traceparent")):
-                    response = await telemetry.trace(request, respond_traced)
-                else:
-                    response = await respond(request)
-            except (asyncio.CancelledError, ConnectionError):
-                status = _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
-                duration_s = perf_counter() - started
-                recorder.record(request.method, status, duration_s, call.error_type, call.trace, request.version.minor)
-                raise
-            if not response.prepared:
-                response.headers[REQUEST_ID_HEADER] = call.request_id
-                if gate.is_draining:
-                    response.force_close()
-            duration_s = perf_counter() - started
-            minor = request.version.minor
-            recorder.record(request.method, response.status, duration_s, call.error_type, call.trace, minor)
-            if call.trace is not None or duration_s > self._slow_request_s:
-                self._log_request(request, route, response.status, duration_s)
-            return response
+                return await handler(request)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                return self._answer(request, error)
 
-        return endpoint
+        return self._surround(route, respond)
 
     def bind_allowed(self, route: str, allowed: tuple[str, ...]) -> Handler:
         """Answer every other method of a resource: OPTIONS with what is allowed, the rest with 405."""
@@ -168,27 +147,54 @@ class Endpoint:
             **fields,
         )
 
-    def _choose_id(self, request: web.Request) -> str:
+    def _surround(self, route: str, respond: Handler) -> Handler:
+        """Give a request its id, its telemetry and its line in the log."""
+        telemetry, gate = self._telemetry, self._gate
+        sample, record = telemetry.sample, telemetry.bind_route(route).record
+
+        async def respond_traced(request: web.Request) -> web.StreamResponse:
+            request[CALL].trace = telemetry.current_trace()
+            return await respond(request)
+
+        async def endpoint(request: web.Request) -> web.StreamResponse:
+            started = perf_counter()
+            headers = request.headers
+            call = request[CALL] = Call(self._choose_id(headers.get(REQUEST_ID_HEADER)))
+            try:
+                if sample(headers.get(_TRACEPARENT)):
+                    response = await telemetry.trace(request, respond_traced)
+                else:
+                    response = await respond(request)
+            except (asyncio.CancelledError, ConnectionError):
+                status = _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
+                duration_s = perf_counter() - started
+                record(request.method, status, duration_s, call.error_type, call.trace, request.version.minor)
+                raise
+            if not response.prepared:
+                response.headers[REQUEST_ID_HEADER] = call.request_id
+                if gate.is_draining:
+                    response.force_close()
+            duration_s = perf_counter() - started
+            record(request.method, response.status, duration_s, call.error_type, call.trace, request.version.minor)
+            if call.trace is not None or duration_s > self._slow_request_s:
+                self._log_request(request, route, response.status, duration_s)
+            return response
+
+        return endpoint
+
+    def _choose_id(self, offered: str | None) -> str:
         """The caller's request id where it is usable, else one of ours."""
-        request_id = request.headers.get(REQUEST_ID_HEADER)
-        if request_id is not None and _take_request_id(request_id):
-            return request_id
+        if offered is not None and _take_request_id(offered):
+            return offered
         return f"{self._id_prefix}{next(self._id_counter):08x}"
 
-    def _catch(self, handler: Handler) -> Handler:
-        """Answer what a handler raises."""
-
-        async def respond(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except ProblemError as error:
-                return self._reply(request, error)
-            except (ConnectionError, web.HTTPException):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is a 500 with a request id, and is logged
-                return self._crash(request, error)
-
-        return respond
+    def _answer(self, request: web.Request, error: Exception) -> web.Response:
+        """The reply to what a handler raised; what ends the connection goes on."""
+        if isinstance(error, ProblemError):
+            return self._reply(request, error)
+        if isinstance(error, ConnectionError | web.HTTPException):
+            raise error
+        return self._crash(request, error)
 
     def _reply(self, request: web.Request, error: ProblemError) -> web.Response:
         if error.status >= _SERVER_ERROR:

@@ -132,6 +132,7 @@ def price_number(hundredths: int) -> int | float:
 
 def item_document(item: Item) -> dict[str, Any]:
     """The JSON object that clients see."""
+    created_at = format_time(item.created_at_ms)
     return {
         "id": item.id,
         "name": item.name,
@@ -139,8 +140,8 @@ def item_document(item: Item) -> dict[str, Any]:
         "sku": item.sku,
         "description": item.description,
         "tags": item.tags,
-        "created_at": format_time(item.created_at_ms),
-        "updated_at": format_time(item.updated_at_ms),
+        "created_at": created_at,
+        "updated_at": created_at if item.updated_at_ms == item.created_at_ms else format_time(item.updated_at_ms),
         "version": item.version,
     }
 

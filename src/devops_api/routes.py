@@ -39,17 +39,18 @@ def add_routes(  # noqa: PLR0917 - one call, in the composition root
         endpoint.bind_probe,
     )
     export, import_ = partial(read, timeout_s=FOREVER_S), partial(write, timeout_s=FOREVER_S)
+    # Two paths of one prefix are tried in this order, the one that is asked for most first.
     table: _Table = {
-        "/items": {"GET": (read, items.list_items), "POST": (write, items.create_item)},
-        "/items/batch": {"POST": (write, items.create_batch)},
-        "/items/import": {"POST": (import_, bulk.import_items)},
-        "/items/export": {"GET": (export, bulk.export_items)},
         "/items/{id}": {
             "GET": (read, items.get_item),
             "PUT": (write, items.replace_item),
             "PATCH": (write, items.patch_item),
             "DELETE": (write, items.delete_item),
         },
+        "/items": {"GET": (read, items.list_items), "POST": (write, items.create_item)},
+        "/items/batch": {"POST": (write, items.create_batch)},
+        "/items/import": {"POST": (import_, bulk.import_items)},
+        "/items/export": {"GET": (export, bulk.export_items)},
         "/health": {"GET": (probe, probes.get_health)},
         "/livez": {"GET": (probe, probes.get_liveness)},
         "/readyz": {"GET": (probe, probes.get_readiness)},

@@ -24,38 +24,38 @@ class MeteredStore:
         unavailable = "StoreUnavailableError"
         self._failed = {(operation, unavailable): self._open(operation, unavailable) for operation in STORE_OPERATIONS}
 
-    async def create(self, fields: ItemFields, idempotency: IdempotencyKey | None = None) -> Created:
+    def create(self, fields: ItemFields, idempotency: IdempotencyKey | None = None) -> Coroutine[Any, Any, Created]:
         """See `ItemStore.create`."""
-        return await self._measure("create", self._store.create(fields, idempotency))
+        return self._measure("create", self._store.create(fields, idempotency))
 
-    async def create_batch(self, batch: Sequence[ItemFields]) -> list[Item]:
+    def create_batch(self, batch: Sequence[ItemFields]) -> Coroutine[Any, Any, list[Item]]:
         """See `ItemStore.create_batch`."""
-        return await self._measure("create_batch", self._store.create_batch(batch))
+        return self._measure("create_batch", self._store.create_batch(batch))
 
-    async def import_chunk(
+    def import_chunk(
         self, rows: Sequence[ItemFields], *, is_upsert: bool, stop_at_rejection: bool
-    ) -> ChunkOutcome:
+    ) -> Coroutine[Any, Any, ChunkOutcome]:
         """See `ItemStore.import_chunk`."""
         work = self._store.import_chunk(rows, is_upsert=is_upsert, stop_at_rejection=stop_at_rejection)
-        return await self._measure("import_chunk", work)
+        return self._measure("import_chunk", work)
 
-    async def get(self, item_id: str) -> Item:
+    def get(self, item_id: str) -> Coroutine[Any, Any, Item]:
         """See `ItemStore.get`."""
-        return await self._measure("get", self._store.get(item_id))
+        return self._measure("get", self._store.get(item_id))
 
-    async def find(self, query: ItemQuery) -> Page:
+    def find(self, query: ItemQuery) -> Coroutine[Any, Any, Page]:
         """See `ItemStore.find`."""
-        return await self._measure("find", self._store.find(query))
+        return self._measure("find", self._store.find(query))
 
-    async def update(
+    def update(
         self, item_id: str, edit: Callable[[Item], ItemFields], expected: frozenset[int] | None = None
-    ) -> Item:
+    ) -> Coroutine[Any, Any, Item]:
         """See `ItemStore.update`."""
-        return await self._measure("update", self._store.update(item_id, edit, expected))
+        return self._measure("update", self._store.update(item_id, edit, expected))
 
-    async def delete(self, item_id: str, expected: frozenset[int] | None = None) -> None:
+    def delete(self, item_id: str, expected: frozenset[int] | None = None) -> Coroutine[Any, Any, None]:
         """See `ItemStore.delete`."""
-        await self._measure("delete", self._store.delete(item_id, expected))
+        return self._measure("delete", self._store.delete(item_id, expected))
 
     async def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
         """See `ItemStore.export`; measured from the first chunk asked for to the last one taken."""
@@ -69,13 +69,13 @@ class MeteredStore:
             raise
         self._done["export"].record(perf_counter() - started)
 
-    async def count(self) -> int:
+    def count(self) -> Coroutine[Any, Any, int]:
         """See `ItemStore.count`."""
-        return await self._measure("count", self._store.count())
+        return self._measure("count", self._store.count())
 
-    async def ping(self) -> None:
+    def ping(self) -> Coroutine[Any, Any, None]:
         """See `ItemStore.ping`."""
-        await self._measure("ping", self._store.ping())
+        return self._measure("ping", self._store.ping())
 
     async def close(self) -> None:
         """See `ItemStore.close`."""

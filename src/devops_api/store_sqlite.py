@@ -14,14 +14,13 @@ from devops_api import store_sqlite_writes as writes
 from devops_api.errors import NotFoundError, StoreUnavailableError
 from devops_api.items import Item, ItemFields, sequence_of
 from devops_api.store import ChunkOutcome, Created, IdempotencyKey, ItemQuery, Page
-from devops_api.store_sqlite_file import DATABASE_ERRORS, UseLock, explain_error, open_reader, open_writer
+from devops_api.store_sqlite_file import DATABASE_ERRORS, UseLock, explain_error, open_writer
 from devops_api.store_sqlite_queries import SELECT_COUNT, SELECT_ONE, find_page, is_bounded, read_item
-from devops_api.store_sqlite_readers import Readers
+from devops_api.store_sqlite_readers import LoopReader, Readers
 from devops_api.store_sqlite_writer import SilentObserver, StoreObserver, Writer
 
 T = TypeVar("T")
 
-LOOP_CACHE_KIB: Final = 8 * 1024
 WRITE_TRUSTED_S: Final = 1.0  # a commit this young says that writing works; more checks would only cost flushes
 ROOM_BYTES: Final = 1024 * 1024  # with less on the disk, small writes may work still and larger ones fail
 
@@ -35,13 +34,12 @@ class SqliteStore:
         try:
             connection = open_writer(path)
             self._inode = path.stat().st_ino
-            self._reader = open_reader(path, cache_kib=LOOP_CACHE_KIB, busy_timeout_ms=0)
+            self._reader = LoopReader(path)
             self._readers = Readers(path)
         except BaseException:
             self._lock.release()
             raise
         self._connection = connection
-        self._execute = self._reader.cursor().execute
         self._writer = Writer(connection, observer)
 
     @property
@@ -76,7 +74,7 @@ class SqliteStore:
         sequence = sequence_of(item_id)
         if sequence is not None:
             try:
-                rows = self._execute(SELECT_ONE, (sequence,)).fetchall()
+                rows = self._reader.read(SELECT_ONE, (sequence,))
             except apsw.BusyError:
                 rows = await self._readers.run(lambda reader: reader.execute(SELECT_ONE, (sequence,)).fetchall())
             except DATABASE_ERRORS as error:
@@ -124,7 +122,7 @@ class SqliteStore:
     async def _read_quickly(self, read: Callable[[apsw.Connection], T]) -> T:
         """Read on the loop; in a thread where the database is locked, so that the loop does not wait."""
         try:
-            return read(self._reader)
+            return read(self._reader.connect())
         except apsw.BusyError:
             return await self._readers.run(read)
         except DATABASE_ERRORS as error:

@@ -54,12 +54,9 @@ def find_page(connection: apsw.Connection, query: ItemQuery) -> Page:
         return _NOTHING if query.has_total else _NOTHING._replace(total=None)
     if query.sort == "created_at" and not query.has_total:
         return _create_page(query, _select_rows(connection, source, query), None)
-    connection.execute("BEGIN")
-    try:
+    with connection:
         rows = _select_rows(connection, source, query)
         total = _select_total(connection, source, query) if query.has_total else None
-    finally:
-        connection.execute("COMMIT")
     return _create_page(query, rows, total)
 
 

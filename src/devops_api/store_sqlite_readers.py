@@ -1,8 +1,9 @@
-"""Threads for reads that may look at many rows, and the exports' snapshots."""
+"""How the store is read: on the event loop, in threads where many rows may be looked at, and in exports' snapshots."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,11 +18,52 @@ from devops_api.store import ItemQuery
 from devops_api.store_sqlite_file import DATABASE_ERRORS, explain_error, open_reader
 from devops_api.store_sqlite_queries import create_source, read_item, select_all
 
+LOOP_CACHE_KIB: Final = 8 * 1024
 THREADS: Final = 4
 CACHE_KIB: Final = 2 * 1024  # for each thread and each export; the kernel caches the file besides
 EXPORT_ROWS: Final = 500
 STEPS_BETWEEN_CHECKS: Final = 20_000  # of SQLite's machine, about a millisecond
 T = TypeVar("T")
+
+
+class LoopReader:
+    """The event loop's own connection, for what is read at once.
+
+    What the loop reads before it comes around is one transaction, for the locks of one cost more than a read. Nothing
+    out of date is shown so: who asks after a commit was acknowledged is heard in a later turn.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_reader(path, cache_kib=LOOP_CACHE_KIB, busy_timeout_ms=0)
+        self._execute = self._connection.cursor().execute
+        self._is_reading = False
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows. apsw.BusyError where the database is locked, as no reader may wait on the loop."""
+        if not self._is_reading:
+            self._begin()
+        return self._execute(sql, values).fetchall()
+
+    def connect(self) -> apsw.Connection:
+        """The connection, in this turn's transaction, for statements that follow one another without a pause."""
+        if not self._is_reading:
+            self._begin()
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._execute("BEGIN")
+        self._is_reading = True
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self._is_reading = False
+        with suppress(*DATABASE_ERRORS):  # closed by now, or given up by SQLite after an error that the reader was told
+            self._execute("COMMIT")
 
 
 class Readers:

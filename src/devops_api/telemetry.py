@@ -148,6 +148,7 @@ class Telemetry:
         self.writer = WriterTelemetry(*writer)
         self._routes: dict[str, RouteTelemetry] = {}
         self._sampler = Sampler(environment, settings.forced_samples_per_s)
+        self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
         self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
         self._refreshers: list[Callable[[], Awaitable[object]]] = []
         self._probing: asyncio.Task[None] | None = None
@@ -185,10 +186,6 @@ class Telemetry:
             kind = SilentRoute if self.is_disabled else RouteTelemetry
             self._routes[route] = kind(self._requests, route)
         return self._routes[route]
-
-    def sample(self, traceparent: str | None) -> bool:
-        """Whether to trace a request with this header."""
-        return not self.is_disabled and self._sampler.sample(traceparent)
 
     async def trace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request within a span of its own; without one where its `Host` is none, for a span tells the URL."""
@@ -316,6 +313,10 @@ class Telemetry:
         self.observe(catalogue.LOG_DROPPED, lambda: self._logs.dropped)
         self.observe(catalogue.SCRAPE_DURATION, lambda: self._last_s)
         self.observe(catalogue.SCRAPE_SIZE, lambda: self._last.size_bytes)
+
+
+def _never(_: str | None) -> bool:
+    return False
 
 
 def create_telemetry(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Telemetry:
