@@ -5,7 +5,9 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import urllib.parse
+from collections.abc import Sized
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -68,6 +70,32 @@ def test_each_span_that_does_not_fit_is_told_of() -> None:
             tracers.get_tracer("t").start_span("one").end()
     queue.shutdown()
     assert sum(dropped) == 3
+
+
+@pytest.mark.usefixtures("small_queues")
+def test_each_span_is_exported_or_told_of_and_none_is_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue is filled and emptied by two threads, which take turns a thousand times more often than is usual."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    taken: list[int] = []
+    dropped: list[int] = []
+
+    class Counting(Idle):
+        def export(self, spans: Sized) -> SpanExportResult:
+            taken.append(len(spans))
+            return SpanExportResult.SUCCESS
+
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SpanQueue(Counting(), dropped.append))
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(usual_s / 1_000)
+    try:
+        for _ in range(20_000):
+            tracers.get_tracer("t").start_span("one").end()
+        tracers.shutdown()
+    finally:
+        sys.setswitchinterval(usual_s)
+    assert min(len(taken), len(dropped)) > 0
+    assert sum(taken) + sum(dropped) == 20_000
 
 
 @pytest.mark.usefixtures("small_queues")

@@ -5,12 +5,13 @@ the exposition (open-telemetry/opentelemetry-python#4178) nor a way to hand a re
 `tests/test_telemetry_sdk.py` fails when these names change.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Lock
 from time import time_ns
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk._logs import ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
@@ -24,7 +25,6 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.metrics.export import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import Metric as SdkMetric
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
@@ -152,13 +152,7 @@ class SpanQueue(BatchSpanProcessor):
 
     def __init__(self, exporter: SpanExporter, on_drop: Callable[[int], None]) -> None:
         super().__init__(exporter)
-        self._on_drop = on_drop
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span; the oldest one goes where the queue is full."""
-        if _is_full(self):
-            self._on_drop(1)
-        super().on_end(span)
+        _tell_of_drops(self._batch_processor, on_drop)
 
 
 class LogRecordQueue(BatchLogRecordProcessor):
@@ -166,18 +160,34 @@ class LogRecordQueue(BatchLogRecordProcessor):
 
     def __init__(self, exporter: LogRecordExporter, on_drop: Callable[[int], None]) -> None:
         super().__init__(exporter)
+        _tell_of_drops(self._batch_processor, on_drop)
+
+
+def _tell_of_drops(processor: Any, on_drop: Callable[[int], None]) -> None:
+    queue = processor._queue  # noqa: SLF001 - see the module's docstring
+    processor._queue = _Queue(queue.maxlen, on_drop)  # noqa: SLF001
+
+
+class _Queue(deque[Any]):
+    """Tells of each element that its newest one pushes out.
+
+    To look whether it is full and then to add is one step, or too many are counted: the exporter's thread takes out.
+    """
+
+    def __init__(self, size: int, on_drop: Callable[[int], None]) -> None:
+        super().__init__((), size)
         self._on_drop = on_drop
+        self._lock = Lock()
 
-    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Queue a record; the oldest one goes where the queue is full."""
-        if _is_full(self):
-            self._on_drop(1)
-        super().on_emit(log_record)
+    def appendleft(self, element: Any) -> None:
+        with self._lock:
+            if len(self) == self.maxlen:
+                self._on_drop(1)
+            super().appendleft(element)
 
-
-def _is_full(processor: BatchSpanProcessor | BatchLogRecordProcessor) -> bool:
-    queue = processor._batch_processor._queue  # noqa: SLF001 - see the module's docstring
-    return queue.maxlen is not None and len(queue) >= queue.maxlen
+    def pop(self) -> Any:  # type: ignore[override]
+        with self._lock:
+            return super().pop()
 
 
 class CountingExporter:
