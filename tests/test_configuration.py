@@ -1,13 +1,16 @@
 """The files that other programs read are right before those programs meet them."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -16,21 +19,74 @@ from devops_api.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMETHEUS_CONFIG = "observability/prometheus/prometheus.yml"
+DATASOURCES = "observability/grafana/provisioning/datasources"
+TRACING = {"collector", "jaeger", "loki"}
 
 
-def run_tool(*words: str) -> None:
-    """Run a tool of this environment, else of the machine; its complaints are the failure's text."""
+def run_tool(*words: str, environment: dict[str, str] | None = None) -> str:
+    """What a tool of this environment, else of the machine, prints; its complaints are the failure's text."""
     tool = shutil.which(words[0], path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if tool is None and os.environ.get("CI") != "true":
         pytest.skip(f"{words[0]} is not installed")
     assert tool is not None, f"{words[0]} is not installed"
-    done = subprocess.run([tool, *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([tool, *words[1:]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def read_yaml(name: str) -> Any:
     """A YAML file of the project."""
     return yaml.safe_load((ROOT / name).read_text())
+
+
+def read_settings(name: str) -> dict[str, str]:
+    """A file of NAME=value lines."""
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def read_data_sources() -> dict[str, Any]:
+    """What is provisioned for Grafana, by uid."""
+    files = sorted((ROOT / DATASOURCES).glob("*.yml"))
+    sources = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
+    assert len({source["uid"] for source in sources}) == len(sources)
+    return {source["uid"]: source for source in sources}
+
+
+def resolve_composition(*options: str) -> Any:
+    """The services as compose reads compose.yml, without a user's settings."""
+    ours = ("COMPOSE_", "OTEL_", "DEVOPS_API_", "BIND_ADDRESS")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    words = ["docker", "compose", "--env-file", os.devnull, *options, "config", "--format", "json"]
+    return json.loads(run_tool(*words, environment=environment))["services"]
+
+
+def find_listeners() -> set[str]:
+    """`service:port` wherever a service of compose.yml can be reached by another."""
+    services = read_yaml("compose.yml")["services"]
+    published = {f"{name}:{port.split(':')[-1]}" for name in services for port in services[name].get("ports", ())}
+    collector, jaeger = read_yaml("otel/collector.yaml"), read_yaml("otel/jaeger.yaml")
+    endpoints = {
+        "collector": [collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]],
+        "jaeger": [
+            jaeger["receivers"]["otlp"]["protocols"]["http"]["endpoint"],
+            jaeger["extensions"]["jaeger_query"]["http"]["endpoint"],
+        ],
+        "loki": [f"0.0.0.0:{read_yaml('otel/loki.yaml')['server']['http_listen_port']}"],
+    }
+    found = [(name, *endpoint.split(":")) for name in endpoints for endpoint in endpoints[name]]
+    own = {f"{name}:{port}" for name, address, port in found if address == "0.0.0.0"}  # noqa: S104
+    assert {each for each in published if each.split(":")[0] in TRACING} <= own
+    return published | own
+
+
+def iterate_values(document: Any) -> Iterator[tuple[str, Any]]:
+    """Every name and value of a document, however deep."""
+    pairs = document.items() if isinstance(document, dict) else [("", each) for each in document]
+    for name, value in pairs:
+        yield name, value
+        if isinstance(value, dict | list):
+            yield from iterate_values(value)
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
@@ -79,10 +135,95 @@ def test_what_compose_mounts_is_there() -> None:
 
 
 def test_dashboards_find_their_data_source() -> None:
-    (source,) = read_yaml("observability/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    source = read_data_sources()["prometheus"]
     interval = read_yaml(PROMETHEUS_CONFIG)["global"]["scrape_interval"]
-    assert source["uid"] == "prometheus"
+    assert source["isDefault"]
     assert source["jsonData"]["timeInterval"] == interval
+
+
+def test_data_sources_link_to_each_other_and_to_services_that_listen() -> None:
+    sources, listeners = read_data_sources(), find_listeners()
+    for uid, source in sources.items():
+        assert urlsplit(source["url"]).netloc in listeners, uid
+        assert source["editable"] is False, uid
+    links = {uid: {v for k, v in iterate_values(sources[uid]) if k == "datasourceUid"} for uid in sources}
+    assert links == {"prometheus": {"jaeger"}, "jaeger": {"loki"}, "loki": {"jaeger"}}
+    (exemplars,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplars["name"] == "trace_id"
+
+
+def test_grafana_expands_nothing_in_what_data_sources_are_given() -> None:
+    """A lone $ and what follows would be replaced by a variable of Grafana's own environment: nothing."""
+    values = [value for source in read_data_sources().values() for _, value in iterate_values(source)]
+    assert [value for value in values if isinstance(value, str) and "$" in value.replace("$$", "")] == []
+
+
+@pytest.mark.parametrize("name", ["otel/collector.yaml", "otel/jaeger.yaml"])
+def test_every_part_of_a_pipeline_is_defined_and_every_defined_part_is_used(name: str) -> None:
+    config = read_yaml(name)
+    pipelines = config["service"]["pipelines"].values()
+    for kind in ("receivers", "processors", "exporters"):
+        used = {part for pipeline in pipelines for part in pipeline.get(kind, ())}
+        assert used == config.get(kind, {}).keys(), kind
+    assert set(config["service"].get("extensions", ())) == config.get("extensions", {}).keys()
+
+
+def test_jaeger_shows_the_traces_that_it_stores_and_no_more_than_it_has_room_for() -> None:
+    config = read_yaml("otel/jaeger.yaml")
+    ((name, backend),) = config["extensions"]["jaeger_storage"]["backends"].items()
+    assert config["extensions"]["jaeger_query"]["storage"]["traces"] == name
+    assert config["exporters"]["jaeger_storage_exporter"]["trace_storage"] == name
+    assert backend["memory"]["max_traces"] > 0
+
+
+def test_spans_and_log_lines_find_their_way_from_the_api_to_their_stores() -> None:
+    listeners, config = find_listeners(), read_yaml("otel/collector.yaml")
+    assert urlsplit(read_settings("otel/tracing.env")["OTEL_EXPORTER_OTLP_ENDPOINT"]).netloc in listeners
+    for exporter in config["exporters"].values():
+        assert urlsplit(exporter["endpoint"]).netloc in listeners
+    stores = {signal: pipeline["exporters"] for signal, pipeline in config["service"]["pipelines"].items()}
+    assert stores == {"traces": ["otlp_http/jaeger"], "logs": ["otlp_http/loki"]}
+    # Metrics have no pipeline, and a Collector without one answers 404 to them.
+    assert read_settings("otel/sdk.env")["OTEL_METRICS_EXPORTER"] == "none"
+
+
+def test_loki_keeps_everything_on_its_volume_and_not_for_ever() -> None:
+    config = read_yaml("otel/loki.yaml")
+    assert "loki:/loki" in read_yaml("compose.yml")["services"]["loki"]["volumes"]
+    directories = config["common"]["storage"]["filesystem"].values()
+    assert all(path.startswith("/loki") for path in (config["common"]["path_prefix"], *directories))
+    assert config["compactor"]["retention_enabled"]
+    assert config["limits_config"]["retention_period"]
+
+
+def test_one_file_of_settings_brings_up_tracing_and_makes_the_api_use_it() -> None:
+    services = resolve_composition("--env-file", "otel/tracing.env")
+    assert services.keys() >= TRACING
+    assert services["api"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert services["api"]["environment"]["OTEL_METRICS_EXPORTER"] == "none"
+
+
+def test_nothing_leaves_the_api_where_nobody_asked_for_tracing() -> None:
+    services = resolve_composition()
+    assert services.keys() & TRACING == set()
+    assert services["api"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == ""
+
+
+def test_services_for_tracing_hold_no_more_rights_than_they_need() -> None:
+    for name, service in resolve_composition("--profile", "tracing").items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"mem_limit", "cpus", "pids_limit", "logging"} <= service.keys(), name
+        assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}, name
+
+
+def test_every_image_is_of_a_version_that_a_variable_can_change() -> None:
+    services = read_yaml("compose.yml")["services"]
+    others = {name: service["image"] for name, service in services.items() if "devops-api:" not in service["image"]}
+    pinned = r"\$\{%s_IMAGE:-[a-z/-]+:v?\d+\.\d+\.\d+\}"
+    assert {n: image for n, image in others.items() if not re.fullmatch(pinned % n.upper(), image)} == {}
+    assert others.keys() >= TRACING
 
 
 def test_the_engine_waits_longer_for_the_api_than_the_api_for_its_clients() -> None:
