@@ -42,13 +42,13 @@ WATCHED: Final = (
         for metric in (
             m.READY,
             m.SHED,
-            m.WRITER_QUEUE,
             m.DISK_FREE,
             m.DISK_SIZE,
             m.LOG_DROPPED,
             m.LOG_RECORDS_DROPPED,
             m.SPANS_DROPPED,
             m.EXPORT_FAILURES,
+            m.WRITER_QUEUE,
         )
     ),
 )
