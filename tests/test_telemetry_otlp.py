@@ -319,7 +319,7 @@ async def test_a_bad_collector_harms_no_request_and_what_is_lost_is_counted(
         environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "0.4"}
     )
     durations = await time_requests(running.client)
-    assert median(durations) < 2 * median(usual)
+    assert median(durations) < 2 * median(usual) + 0.001
     assert max(durations) < 0.3
     # In the queue, in the exporter's hands, and those just being made.
     assert count_live(ReadableSpan) <= 2 * BATCH + 4
