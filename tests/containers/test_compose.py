@@ -83,6 +83,10 @@ def test_variables_choose_addresses_images_and_the_first_login(compose: Engine) 
         "PYTHON_IMAGE": "python:3.11-slim",
         "PROMETHEUS_IMAGE": "example.org/prometheus:1",
         "GRAFANA_IMAGE": "example.org/grafana:1",
+        "COLLECTOR_IMAGE": "example.org/collector:1",
+        "JAEGER_IMAGE": "example.org/jaeger:1",
+        "LOKI_IMAGE": "example.org/loki:1",
+        "COMPOSE_PROFILES": "tracing",
         "GRAFANA_ADMIN_USER": "somebody",
         "GRAFANA_ADMIN_PASSWORD": "a long one",
     }
@@ -90,8 +94,8 @@ def test_variables_choose_addresses_images_and_the_first_login(compose: Engine) 
     services = json.loads(stack.docker("compose", "config", "--format", "json"))["services"]
     assert {port["host_ip"] for service in services.values() for port in service.get("ports", ())} == {"192.0.2.1"}
     assert services["api"]["build"]["args"]["PYTHON_IMAGE"] == "python:3.11-slim"
-    assert services["prometheus"]["image"] == "example.org/prometheus:1"
-    assert services["grafana"]["image"] == "example.org/grafana:1"
+    for name in ("prometheus", "grafana", "collector", "jaeger", "loki"):
+        assert services[name]["image"] == f"example.org/{name}:1"
     login = services["grafana"]["environment"]
     assert (login["GF_SECURITY_ADMIN_USER"], login["GF_SECURITY_ADMIN_PASSWORD"]) == ("somebody", "a long one")
 

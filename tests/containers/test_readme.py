@@ -18,6 +18,7 @@ from containers.reader import CONTAINERS, CTRL_C, IMAGES, VOLUME, Reader
 
 DEFAULT_BASE: Final = "python:3.13-slim"
 _ITSELF: Final = "it is the suite that this test belongs to"
+_TRACING: Final = "its images are not used elsewhere; tests/test_configuration.py checks what they are given"
 _JSON: Final = '"Content-Type: application/json"'
 _ITEM: Final = '{"name": "Test", "price": 9.99}'
 _CHAIR: Final = '{"name": "Oak chair", "price": 129, "sku": "C-1"}'
@@ -27,6 +28,8 @@ _STOPPED: Final = r'"event":\s*"stopped"'
 NOT_RUN: Final = {
     "docker login": "it asks for a password",
     "dive devops-api:1.0.0": "it is a program of its own, for a person at a terminal",
+    "docker compose --env-file otel/tracing.env up -d --wait": _TRACING,
+    "docker compose --env-file otel/tracing.env down": _TRACING,
     "make drill": "it takes some eight minutes; tests/observability/test_drill.py holds it in a faster time",
     "make test": _ITSELF,
     "make check": _ITSELF,
