@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +145,20 @@ def test_no_secret_that_a_library_or_an_error_tells_is_written(pipe: Pipe, text:
     library, failed = pipe.read_lines()
     assert library["message"] == failed["error"]["message"] == shown
     assert failed["error"]["traceback"].endswith(f"OSError: {shown}\n")
+
+
+def test_what_a_library_says_after_the_end_goes_nowhere() -> None:
+    """An exporter's thread outlives the log by a moment."""
+    script = (
+        "import logging, devops_api.logs\n"
+        "logs = devops_api.logs.open_logs('info', 'json')\n"
+        "logging.getLogger('some.library').warning('before')\n"
+        "logs.close(5)\n"
+        "logging.getLogger('some.library').warning('http://me:s3cret@host is away')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(ended.stdout)["message"] == "before"
+    assert ended.stderr == ""
 
 
 def test_people_get_a_line_without_braces() -> None:

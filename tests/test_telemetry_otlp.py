@@ -370,7 +370,8 @@ async def test_the_process_leaves_in_time_when_its_collector_does_not_answer(
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9" if fault == "dead" else collector.url,
     }
     command = [sys.executable, "-m", "devops_api", "serve"]
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), 20)
     port = json.loads(line)["ports"][0]
@@ -380,6 +381,7 @@ async def test_the_process_leaves_in_time_when_its_collector_does_not_answer(
                 assert reply.status == 200
     started = monotonic()
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.communicate(), 15)
+    _, complaints = await asyncio.wait_for(process.communicate(), 15)
     assert process.returncode == 0
+    assert complaints == b""
     assert monotonic() - started < 4

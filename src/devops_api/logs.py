@@ -129,7 +129,10 @@ class Logs:
 
     def close(self, timeout_s: float) -> None:
         """Write what is pending, for at most `timeout_s`."""
-        logging.getLogger().removeHandler(self._bridge)
+        root = logging.getLogger()
+        root.removeHandler(self._bridge)
+        if not root.handlers:  # What a library says from now on would go to standard error, secrets and all.
+            root.addHandler(logging.NullHandler())
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
