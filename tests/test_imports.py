@@ -104,6 +104,13 @@ async def test_an_option_that_is_not_known_imports_nothing(
     assert await read_items(client) == []
 
 
+async def test_options_that_contradict_each_other_import_nothing(client: aiohttp.ClientSession) -> None:
+    headers = {"Content-Type": NDJSON}
+    async with client.post("/items/import?on_error=skip&on_error=abort", data=row(1), headers=headers) as reply:
+        assert (reply.status, (await reply.json())["errors"][0]["parameter"]) == (422, "on_error")
+    assert await read_items(client) == []
+
+
 async def test_a_line_beyond_the_limit_is_refused_and_the_next_one_read(client: aiohttp.ClientSession) -> None:
     longest = b'{"name": "a", "price": 1' + b" " * (RECORD_BYTES_MAX - 25) + b"}"
     assert len(longest) == RECORD_BYTES_MAX
@@ -144,6 +151,25 @@ async def test_a_bad_row_of_csv_is_named_by_the_line_it_starts_on(client: aiohtt
     _, report = await run_import(client, body, CSV)
     assert [error["line"] for error in report["errors"]] == [3, 5, 6, 8, 9, 10, 11]
     assert [(item["name"], item["price"]) for item in await read_items(client)] == [("a", 1), ("e", 100), ("k", 5)]
+
+
+async def test_a_quote_within_a_cell_is_text_and_costs_no_line_behind_it(client: aiohttp.ClientSession) -> None:
+    body = b'name,description,price\n5" pipe,,1\nnext,6" long,2\n """a","x,\n""y",3\nlast,,4\n'
+    status, report = await run_import(client, body, CSV)
+    assert (status, counts_of(report)) == (200, (4, 0, 0, 6))
+    assert [(item["name"], item["description"], item["price"]) for item in await read_items(client)] == [
+        ('5" pipe', None, 1),
+        ("next", '6" long', 2),
+        ('"a', 'x,\n"y', 3),
+        ("last", None, 4),
+    ]
+
+
+async def test_a_quote_that_is_never_closed_is_named_with_its_line(client: aiohttp.ClientSession) -> None:
+    rest = b"".join(b"row %d,%d\n" % (number, number) for number in range(20_000))
+    _, report = await run_import(client, b'name,price\nok,1\n"open,2\n' + rest, CSV)
+    assert counts_of(report) == (1, 0, 1, 3)
+    assert report["errors"][0]["line"] == 3
 
 
 @pytest.mark.parametrize("media_type", [NDJSON, CSV])

@@ -8,6 +8,7 @@ import json
 import unicodedata
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ import pytest
 from conftest import Running
 from processes import run_process
 
+from devops_api.imports import CHUNK_ROWS
 from devops_api.items_query import SORTS
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -49,6 +51,14 @@ async def test_of_two_who_change_the_same_version_exactly_one_wins(client: aioht
         async with client.get(f"/items/{item['id']}") as reply:
             assert [await reply.json()] == winners
         assert winners[0]["version"] == turn + 1
+
+
+@pytest.mark.parametrize("tag", ["01", "+1", "1 ", "\u0661", "1_0", ""])
+async def test_a_tag_that_is_only_like_the_one_that_was_given_matches_nothing(
+    client: aiohttp.ClientSession, tag: str
+) -> None:
+    item = await create(client)
+    assert (await put(client, item["id"], 2, {"If-Match": f'"{tag}"'}))[0] == 412
 
 
 async def test_without_the_check_both_win_and_one_change_is_lost(client: aiohttp.ClientSession) -> None:
@@ -162,6 +172,49 @@ async def test_a_batch_with_one_bad_element_changes_nothing_and_names_every_bad_
         )
 
 
+async def test_every_bad_element_is_named_however_many_faults_there_are(client: aiohttp.ClientSession) -> None:
+    batch = [dict.fromkeys(map(str, range(number % 100)), 1) for number in range(1_000)]
+    async with client.post("/items/batch", json=batch) as reply:
+        problem = await reply.json()
+    assert reply.status == 422
+    assert {fault["pointer"].split("/")[1] for fault in problem["errors"]} == {str(number) for number in range(1_000)}
+    async with client.post("/items/batch", json=[*batch[:1], {"name": "a", "price": 1}]) as reply:
+        assert [fault["pointer"] for fault in (await reply.json())["errors"]] == ["/0/name", "/0/price"]
+
+
+MARKS = "\u05ae\u0315\u0300\u05b0" * 500  # out of their canonical order
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"name": "a", "price": 1, "tags": [f"t{number}" for number in range(90_000)]},
+        {"name": "a" + MARKS * 200, "price": 1},
+        {"name": "a", "price": 1, "description": MARKS * 200},
+        {"name": "a", "price": 1, "sku": "e\u0301" * 150_000},
+    ],
+    ids=["tags", "name", "description", "sku"],
+)  # fmt: skip
+async def test_a_body_at_its_longest_holds_nobody_up(client: aiohttp.ClientSession, item: dict[str, Any]) -> None:
+    """Work that grows as the square of the body's length would hold all others up for minutes."""
+    body = json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
+    started = perf_counter()
+    async with client.post("/items", data=body, headers={"Content-Type": "application/json"}) as reply:
+        assert (reply.status, len(body) > 400_000) == (422, True)
+    assert perf_counter() - started < 2
+
+
+async def test_marks_out_of_order_are_put_in_order_and_not_waited_for(client: aiohttp.ClientSession) -> None:
+    item = await create(client, description="a" + MARKS[:1_999])
+    assert item["description"] == unicodedata.normalize("NFC", "a" + MARKS[:1_999])
+    batch = [{"name": "a", "price": 1, "description": MARKS * 3}] * 300
+    started = perf_counter()
+    body = io.BytesIO(json.dumps(batch, ensure_ascii=False).encode())
+    async with client.post("/items/batch", data=body, headers={"Content-Type": "application/json"}) as reply:
+        assert (reply.status, len((await reply.json())["errors"])) == (422, 300)
+    assert perf_counter() - started < 3
+
+
 @pytest.mark.parametrize("size", [0, 1001])
 async def test_a_batch_has_one_to_a_thousand_items(client: aiohttp.ClientSession, size: int) -> None:
     async with client.post("/items/batch", json=[{"name": "a", "price": 1}] * size) as reply:
@@ -219,7 +272,33 @@ async def test_an_import_that_is_cut_says_what_is_stored_and_its_repeat_ends_as_
     assert [item["sku"] for item in stored] == [f"s{number}" for number in range(told[0]["stored_through_line"])]
     report = await import_lines(running.client, lines, upsert="sku")
     assert (report["created"], report["updated"], report["rejected"]) == (6_000 - len(stored), len(stored), 0)
-    assert content_of(await export(running.client)) == content_of(map(orjson.loads, lines))
+    require_one_clean_run(await export(running.client), lines)
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.02, 0.04, 0.06, 0.08, 0.1])
+async def test_an_import_whose_client_vanishes_while_it_writes_counts_what_it_wrote(
+    running: Running, pause_s: float
+) -> None:
+    lines = make_lines(8_000)
+    _, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rpartition(":")[2]))
+    writer.write(b"POST /items/import HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n")
+    writer.write(b"Content-Length: 9999999\r\n\r\n" + b"".join(lines))
+    await asyncio.sleep(pause_s)
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while not (told := find_imports(running)):  # noqa: ASYNC110 - the log has no event to wait for
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # for a chunk that goes on behind the report's back
+    stored = await export(running.client)
+    assert [item["sku"] for item in stored] == [f"s{number}" for number in range(told[0]["stored_through_line"])]
+    assert told[0]["created"] == len(stored)
+
+
+def require_one_clean_run(items: list[dict[str, Any]], lines: list[bytes]) -> None:
+    """The items, in the order of their creation, are those of the lines, each written once."""
+    assert [item["sku"] for item in items] == [f"s{number}" for number in range(len(lines))]
+    assert {item["version"] for item in items} == {1}
+    assert content_of(items) == content_of(map(orjson.loads, lines))
 
 
 async def test_an_import_that_is_killed_with_its_service_is_mended_by_its_repeat(tmp_path: Path) -> None:
@@ -232,16 +311,21 @@ async def test_an_import_that_is_killed_with_its_service_is_mended_by_its_repeat
                 await asyncio.sleep(0.01)
 
         importing = asyncio.create_task(client.post("/items/import", data=endless(), headers=NDJSON))
-        await asyncio.sleep(0.25)
+        async with asyncio.timeout(10):
+            while not await export(client):  # noqa: ASYNC110 - what is stored tells nobody by itself
+                await asyncio.sleep(0.01)
         await process.kill()
         with pytest.raises(aiohttp.ClientError):
             await importing
     async with run_process(tmp_path) as process, aiohttp.ClientSession(process.url) as client:
-        stored = len(await export(client))
-        assert stored < len(lines)
+        items = await export(client)
+        stored = len(items)
+        assert 0 < stored < len(lines)
+        assert stored % CHUNK_ROWS == 0
+        assert [item["sku"] for item in items] == [f"s{number}" for number in range(stored)]
         report = await import_lines(client, lines, upsert="sku")
         assert (report["created"], report["updated"]) == (len(lines) - stored, stored)
-        assert content_of(await export(client)) == content_of(map(orjson.loads, lines))
+        require_one_clean_run(await export(client), lines)
 
 
 TEXTS = (
@@ -272,6 +356,15 @@ async def test_text_in_any_script_comes_back_composed_and_otherwise_unchanged(
         async with client.get("/items", params={"sku": f"{given} {number}"}) as reply:
             assert [found["id"] for found in (await reply.json())["items"]] == [item["id"]]
     assert [item["name"] for item in await export(client)] == [unicodedata.normalize("NFC", text) for text in TEXTS]
+
+
+@pytest.mark.parametrize("text", ["한국어", "がぎぐ", "Tiếng Việt", "йод", "क़लम"])
+async def test_text_is_found_composed_or_not(client: aiohttp.ClientSession, text: str) -> None:
+    item = await create(client, name=text)
+    for asked in (text, text[:2]):
+        for given in (unicodedata.normalize("NFC", asked), unicodedata.normalize("NFD", asked)):
+            async with client.get("/items", params={"q": given}) as reply:
+                assert [found["id"] for found in (await reply.json())["items"]] == [item["id"]]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from devops_api.items import Item
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_VERSION_DIGITS_MAX: Final = 18
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
+_is_version = re.compile(r"[1-9][0-9]{0,17}").fullmatch
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
@@ -71,8 +71,7 @@ def read_if_match(request: web.Request) -> frozenset[int] | None:
         return None
     if _ETAG.sub("", header).strip(" \t,") or not _ETAG.search(header):
         raise MalformedError('If-Match must be * or entity tags such as "3"')
-    tags = [tag for weak, tag in _ETAG.findall(header) if not weak]
-    return frozenset(int(tag) for tag in tags if tag.isascii() and tag.isdigit() and len(tag) <= _VERSION_DIGITS_MAX)
+    return frozenset(int(tag) for weak, tag in _ETAG.findall(header) if not weak and _is_version(tag))
 
 
 def is_unchanged(request: web.Request, etag: str) -> bool:

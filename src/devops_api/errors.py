@@ -26,7 +26,9 @@ DevopsApiError
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
+
+FAULTS_MAX: Final = 5_000  # that a reply names: five for each element of the longest batch
 
 
 class Fault(NamedTuple):

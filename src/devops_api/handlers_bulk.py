@@ -146,6 +146,11 @@ def _read_options(request: web.Request) -> ImportOptions:
         for name, value in request.query.items()
         if f"{name}={value}" not in _OPTIONS
     ]
+    faults += [
+        Fault(name, "is given more than once", "parameter")
+        for name in dict.fromkeys(request.query)
+        if len(request.query.getall(name)) > 1
+    ]
     if faults:
         raise InvalidError(faults)
     return ImportOptions(request.query.get("upsert") == "sku", request.query.get("on_error") == "abort")

@@ -126,9 +126,14 @@ class Importer:
 
     async def _settle(self) -> None:
         """Wait for the chunk being written, even where this import is cancelled: the report must be true."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
+        writing = self._writing
+        if writing is None:
+            return
+        try:
             await asyncio.shield(writing)
+        finally:
+            if writing.done():  # A cancelled import comes back for what was not.
+                self._writing = None
 
     async def _store_chunk(self, rows: Sequence[ItemFields], lines: Sequence[int], last_line: int) -> None:
         outcome = await self._store.import_chunk(

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,10 @@ _TAG = re.compile(TAG_PATTERN)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_PARTS_MAX = 4  # into which a composed character can fall apart: what is longer than that cannot become short enough
+_MARKS_UNSORTED_MAX = 1_000  # a millisecond at the worst
+# The three characters that are no marks themselves and fall apart into marks alone.
+_DECOMPOSED = {0x0F73: "\u0f71\u0f72", 0x0F75: "\u0f71\u0f74", 0x0F81: "\u0f71\u0f80"}
 _SEQUENCE_BITS = 12  # the rand_a field of a UUIDv7, used as a counter within the millisecond (RFC 9562, method 1)
 
 
@@ -64,7 +69,7 @@ def normalise_sku(value: str) -> str:
 
 def normalise_description(value: str) -> str:
     """Compose a description, which may hold lines and tabs; ValueError says what is wrong with it."""
-    text = unicodedata.normalize("NFC", value)
+    text = value if len(value) > _PARTS_MAX * DESCRIPTION_MAX else _compose(value)
     if len(text) > DESCRIPTION_MAX:
         raise ValueError(f"must be at most {DESCRIPTION_MAX} characters, not {len(text)}")
     if _CONTROL_BUT_LINES.search(text):
@@ -77,7 +82,7 @@ def find_tag_faults(tags: Sequence[object]) -> list[tuple[int | None, str]]:
     faults: list[tuple[int | None, str]] = []
     if len(tags) > TAGS_MAX:
         faults.append((None, f"must be at most {TAGS_MAX} tags, not {len(tags)}"))
-    for index, tag in enumerate(tags):
+    for index, tag in enumerate(tags[:TAGS_MAX]):  # Of tags beyond the limit there may be a megabyte.
         if not isinstance(tag, str) or not _TAG.fullmatch(tag):
             faults.append((index, "must be 1 to 50 characters of a-z, 0-9, - and _, the first a letter or digit"))
         elif tag in tags[:index]:
@@ -87,11 +92,25 @@ def find_tag_faults(tags: Sequence[object]) -> list[tuple[int | None, str]]:
 
 def normalise_text(value: str) -> str:
     """Composed (NFC) and trimmed, as names and skus are kept."""
-    return value.strip() if value.isascii() else unicodedata.normalize("NFC", value).strip()
+    return value.strip() if value.isascii() else _compose(value).strip()
+
+
+def _compose(value: str) -> str:
+    """NFC, in time that grows as the text does.
+
+    Python's own takes the square of the length of a run of marks that is out of order, minutes for a body of a
+    megabyte, and next to nothing for one that is in order already.
+    """
+    if len(value) > _MARKS_UNSORTED_MAX and not unicodedata.is_normalized("NFC", value):
+        runs = groupby(value.translate(_DECOMPOSED), lambda character: unicodedata.combining(character) > 0)
+        value = "".join("".join(sorted(run, key=unicodedata.combining) if is_mark else run) for is_mark, run in runs)
+    return unicodedata.normalize("NFC", value)
 
 
 def _normalise_line(value: str, most: int) -> str:
-    text = normalise_text(value)
+    if len(value) > _PARTS_MAX * most:
+        value = value.strip()
+    text = value if len(value) > _PARTS_MAX * most else normalise_text(value)
     if not 1 <= len(text) <= most:
         raise ValueError(f"must be 1 to {most} characters after trimming, not {len(text)}")
     if not text.isprintable() and _CONTROL.search(text):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
-from devops_api.errors import Fault, InvalidError, MalformedError
+from devops_api.errors import FAULTS_MAX, Fault, InvalidError, MalformedError
 from devops_api.items import (
     Item,
     ItemFields,
@@ -75,8 +75,10 @@ def decode_items(body: bytes, most: int) -> list[ItemFields]:
     if not isinstance(document, list) or not 1 <= len(document) <= most:
         raise InvalidError([Fault("", f"must be an array of 1 to {most} items")])
     read = [_read_item(element, f"/{index}") for index, element in enumerate(_decode_array(body))]
-    if any(faults for _, faults in read):
-        raise InvalidError([fault for _, faults in read for fault in faults])
+    bad = [faults for _, faults in read if faults]
+    if bad:
+        share = FAULTS_MAX // len(bad)  # so that every bad element is named, whatever the others hold
+        raise InvalidError([fault for faults in bad for fault in faults[:share]])
     return [fields for fields, _ in read if fields is not None]
 
 

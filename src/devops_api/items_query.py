@@ -120,7 +120,7 @@ def _sort(given: Sequence[str]) -> dict[str, Any]:
 def _text(given: Sequence[str]) -> dict[str, Any]:
     if len(given[0]) > TEXT_MAX:
         raise ValueError(f"must be at most {TEXT_MAX} characters")
-    return {"text": given[0]}
+    return {"text": normalise_text(given[0])}
 
 
 def _tags(given: Sequence[str]) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from devops_api.errors import Fault, ProblemError
+from devops_api.errors import FAULTS_MAX, Fault, ProblemError
 
 PROBLEM_JSON: Final = "application/problem+json"
-FAULTS_MAX: Final = 1_000
 INTERNAL_ERROR: Final = "Internal error"
 
 

@@ -1,9 +1,20 @@
 """Cutting a stream of bytes into lines or CSV records, in constant memory."""
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 RECORD_BYTES_MAX: Final = 64 * 1024  # an item at its longest, every character escaped, is about 30 KiB
+_BLANKS: Final = b"\r\t "
+
+
+class _Place(Enum):
+    """A place in a CSV record; CLOSED is behind a quote that ends the cell, unless another follows."""
+
+    START = auto()
+    PLAIN = auto()
+    QUOTED = auto()
+    CLOSED = auto()
 
 
 class Record(NamedTuple):
@@ -21,7 +32,7 @@ class RecordSplitter:
         self._tail = b""
         self._parts: list[bytes] = []
         self._size_bytes = 0
-        self._is_quoted = False
+        self._place = _Place.START
         self._line = self._start = 1
 
     def feed(self, data: bytes) -> Iterator[Record]:
@@ -30,7 +41,7 @@ class RecordSplitter:
         for line in lines:
             self._take(line)
             self._line += 1
-            if self._is_quoted:
+            if self._place is _Place.QUOTED:
                 self._take(b"\n")
             else:
                 yield from self._end()
@@ -45,15 +56,35 @@ class RecordSplitter:
         return self._end()
 
     def _take(self, part: bytes) -> None:
+        if self._has_quotes and (b'"' in part or len(part) > RECORD_BYTES_MAX):
+            self._place = _follow_quotes(part if self._size_bytes else part.lstrip(_BLANKS), self._place)
         self._size_bytes += len(part)
         if self._size_bytes <= RECORD_BYTES_MAX:
             self._parts.append(part)
-        if self._has_quotes and part.count(b'"') % 2:
-            self._is_quoted = not self._is_quoted
 
     def _end(self) -> Iterator[Record]:
-        text = b"".join(self._parts).strip(b"\r\t ") if self._size_bytes <= RECORD_BYTES_MAX else None
+        text = b"".join(self._parts).strip(_BLANKS) if self._size_bytes <= RECORD_BYTES_MAX else None
         record = Record(self._start, text)
         self._parts, self._size_bytes, self._start = [], 0, self._line
+        self._place = _Place.START
         if text != b"":
             yield record
+
+
+def _follow_quotes(part: bytes, place: _Place) -> _Place:
+    """Where in a cell a part ends that begins at `place`; a quote opens a cell only as its first byte (RFC 4180)."""
+    at = 0
+    while at < len(part):
+        if place is _Place.QUOTED:
+            at = part.find(b'"', at) + 1
+            if not at:
+                return place
+            place = _Place.CLOSED
+        elif place is not _Place.PLAIN and part.startswith(b'"', at):
+            place, at = _Place.QUOTED, at + 1
+        else:
+            at = part.find(b",", at) + 1
+            if not at:
+                return _Place.PLAIN
+            place = _Place.START
+    return place
