@@ -62,6 +62,7 @@ bench: $(NEEDS_UV) ## measure the budgets of DESIGN.md (minutes)
 	$(RUN) python benchmarks/service.py
 	$(RUN) python benchmarks/store.py
 	$(RUN) python benchmarks/telemetry.py
+	$(RUN) python benchmarks/scrape.py
 
 .PHONY: up
 up: ## API, Prometheus and Grafana, healthy when it returns

@@ -1,0 +1,338 @@
+"""What a scrape of `/metrics` costs the requests beside it, and what a series costs the scrape.
+
+    python benchmarks/scrape.py [--scrapes 120]
+
+The service runs on the first processor with everything in its exposition that use of all its calls leaves there; this
+process sends `GET /items/{id}` from the second, at a constant rate on a few connections and then as fast as they go,
+and scrapes every 0.4 s: plain text, OpenMetrics and gzip in turn. A scrape's delay is the longest time of a request
+that overlapped it, less the longest time in a window of the same length just before, without a scrape. Needs taskset.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+import psutil
+import uvloop
+
+DELAY_BUDGET_MS: Final = 10.0  # at the 99th percentile of scrapes
+INTERVAL_S: Final = 0.4
+MARGIN_S: Final = 0.02  # between the window without a scrape and the one with it
+WARM_UP_S: Final = 2.0
+CONNECTIONS: Final = 8
+RATE: Final = 500  # requests a second of the constant load
+IDLE_SCRAPES: Final = 30  # for their CPU: the kernel counts it by 10 ms
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
+FORMATS: Final = {
+    "text": {"Accept": "text/plain", "Accept-Encoding": "identity"},
+    "openmetrics": {"Accept": OPENMETRICS, "Accept-Encoding": "identity"},
+    "openmetrics, gzip": {"Accept": OPENMETRICS, "Accept-Encoding": "gzip"},
+}
+ITEM: Final = {"name": "Test", "price": 9.99}
+USES: Final[Sequence[tuple[str, str, dict[str, Any]]]] = (
+    ("GET", "/items", {}),
+    ("GET", "/items?q=test", {}),
+    ("GET", "/items?limit=none", {}),
+    ("GET", "{}", {}),
+    ("GET", "{}", {"headers": {"If-None-Match": "*"}}),
+    ("HEAD", "{}", {}),
+    ("GET", "/items/none", {}),
+    ("PUT", "{}", {"json": ITEM}),
+    ("PUT", "{}", {"json": ITEM, "headers": {"If-Match": '"99"'}}),
+    ("PATCH", "{}", {"json": {"price": 1}}),
+    ("POST", "/items", {"json": {}}),
+    ("POST", "/items", {"data": b"x"}),
+    ("POST", "/items/batch", {"json": [ITEM]}),
+    ("POST", "/items/import", {"data": b"{}", "headers": {"Content-Type": "application/x-ndjson"}}),
+    ("GET", "/items/export", {}),
+    *(("GET", path, {}) for path in ("/health", "/livez", "/readyz", "/docs", "/openapi.json", "/nowhere")),
+)
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK")
+
+
+class Timing(NamedTuple):
+    """From when to when something took, in seconds."""
+
+    begin: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
+
+    def overlaps(self, other: "Timing") -> bool:
+        """Whether both were under way at once."""
+        return self.begin <= other.end and other.begin <= self.end
+
+
+class Connection(asyncio.Protocol):
+    """Sends one request again and again, and notes when each began and was answered; all replies have one length."""
+
+    def __init__(self, request: bytes, reply_bytes: int, timings: list[Timing], *, is_saturating: bool) -> None:
+        self._request = request
+        self._reply_bytes = reply_bytes
+        self._timings = timings
+        self._is_saturating = is_saturating
+        self._begun: deque[float] = deque()
+        self._left_bytes = reply_bytes
+        self._transport: Any = None  # uvloop's are no asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, where nothing else sets the pace."""
+        self._transport = transport
+        if self._is_saturating:
+            self.send()
+
+    def send(self) -> None:
+        """Send a request, whether or not the last one is answered."""
+        self._begun.append(time.perf_counter())
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Note each reply that is complete."""
+        self._left_bytes -= len(data)
+        while self._left_bytes <= 0:
+            self._left_bytes += self._reply_bytes
+            self._timings.append(Timing(self._begun.popleft(), time.perf_counter()))
+            if self._is_saturating:
+                self.send()
+
+    def close(self) -> None:
+        """End it."""
+        self._transport.close()
+
+
+class Service:
+    """The service under test, and this process's ways to it."""
+
+    def __init__(self, process: psutil.Process, port: int, session: aiohttp.ClientSession) -> None:
+        self.port = port
+        self._process = process
+        self._session = session
+
+    def cpu_s(self) -> float:
+        """CPU seconds that all its threads took so far."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    async def use(self) -> str:
+        """Ask for everything once, so that the exposition is that of a service in use; the path of an item."""
+        async with self._session.post("/items", json=ITEM) as reply:
+            path = reply.headers["Location"]
+        for method, where, options in USES:
+            async with self._session.request(method, where.format(path), **options) as reply:
+                await reply.read()
+        return path
+
+    async def mint(self) -> None:
+        """Ask with all methods everywhere, for many more series."""
+        for path in ("/items", "/items/a", "/items/batch", "/items/import", "/items/export", "/health", "/livez"):
+            for method in METHODS:
+                async with self._session.request(method, path) as reply:
+                    await reply.read()
+
+    async def scrape(self, form: str) -> tuple[Timing, bytes]:
+        """When it was, and its text."""
+        begin = time.perf_counter()
+        async with self._session.get("/metrics", headers=FORMATS[form]) as reply:
+            body = await reply.read()
+        return Timing(begin, time.perf_counter()), body
+
+    async def count_series(self) -> tuple[int, int]:
+        """How many series of histograms there are, and how many samples in all."""
+        text = (await self.scrape("text"))[1]
+        return len(re.findall(rb"(?m)^\w+_bucket\{.*le=\"\+Inf\"", text)), len(re.findall(rb"(?m)^[^#]", text))
+
+    async def scrape_cpu_s(self, form: str) -> float:
+        """CPU seconds of a scrape while nothing else is asked."""
+        before = self.cpu_s()
+        for _ in range(IDLE_SCRAPES):
+            await self.scrape(form)
+        return (self.cpu_s() - before) / IDLE_SCRAPES
+
+    async def load(self, path: str, *, is_saturating: bool, during: Callable[[], Awaitable[None]]) -> list[Timing]:
+        """Send requests until `during` is over; when each was."""
+        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        reply_bytes = await self._measure_reply(request)
+        timings: list[Timing] = []
+        loop = asyncio.get_running_loop()
+        connections = [
+            (
+                await loop.create_connection(
+                    lambda: Connection(request, reply_bytes, timings, is_saturating=is_saturating),
+                    "127.0.0.1",
+                    self.port,
+                )
+            )[1]
+            for _ in range(CONNECTIONS)
+        ]
+        pacing = None if is_saturating else asyncio.create_task(pace(connections))
+        await during()
+        if pacing is not None:
+            pacing.cancel()
+        for connection in connections:
+            connection.close()
+        return timings
+
+    async def _measure_reply(self, request: bytes) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return len(head) + int(re.findall(rb"Content-Length: (\d+)", head)[0])
+
+
+async def pace(connections: Sequence[Connection]) -> None:
+    """Send at the constant rate, on one connection after the other."""
+    due, number = time.perf_counter(), 0
+    while True:
+        due += 1 / RATE
+        await asyncio.sleep(due - time.perf_counter())
+        connections[number % len(connections)].send()
+        number += 1
+
+
+class Scrapes(NamedTuple):
+    """What became of the scrapes under one load: when each was, and how much it delayed a request, in milliseconds."""
+
+    form: str
+    timing: Timing
+    delay_ms: float
+    longest_ms: float
+
+
+async def measure(service: Service, path: str, count: int, *, is_saturating: bool) -> tuple[list[Scrapes], float]:
+    """Scrape so many times under load; the scrapes, and the requests a second beside them."""
+    scrapes: list[tuple[str, Timing]] = []
+
+    async def scrape_all() -> None:
+        await asyncio.sleep(WARM_UP_S)
+        for number in range(count):
+            form = list(FORMATS)[number % len(FORMATS)]
+            timing, _ = await service.scrape(form)
+            scrapes.append((form, timing))
+            await asyncio.sleep(max(INTERVAL_S - timing.length, timing.length + 2 * MARGIN_S))
+
+    requests = await service.load(path, is_saturating=is_saturating, during=scrape_all)
+    rate = len(requests) / (requests[-1].end - requests[0].begin)
+    return [judge(form, timing, requests) for form, timing in scrapes], rate
+
+
+def judge(form: str, timing: Timing, requests: Sequence[Timing]) -> Scrapes:
+    """Compare the scrape with the time just before it."""
+    control = Timing(timing.begin - timing.length - MARGIN_S, timing.begin - MARGIN_S)
+    longest, usual = (
+        max((request.length for request in requests if request.overlaps(window)), default=0.0) * 1e3
+        for window in (timing, control)
+    )
+    return Scrapes(form, timing, longest - usual, longest)
+
+
+def find_percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of the values do not exceed."""
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
+def report(load: str, rate: float, scrapes: Sequence[Scrapes]) -> bool:
+    """Print a row for each format and one for all; whether the budget is kept."""
+    for form in (*FORMATS, "all"):
+        rows = [row for row in scrapes if form in {row.form, "all"}]
+        figures = [
+            find_percentile(values, share)
+            for values in (
+                [row.delay_ms for row in rows],
+                [row.longest_ms for row in rows],
+                [row.timing.length * 1e3 for row in rows],
+            )
+            for share in (0.5, 0.99)
+        ]
+        print(f"{load:10} {rate:7.0f} {form:18} {len(rows):5}" + "".join(f"{figure:9.2f}" for figure in figures))
+    return find_percentile([row.delay_ms for row in scrapes], 0.99) <= DELAY_BUDGET_MS
+
+
+async def measure_series(service: Service) -> None:
+    """Print what a scrape takes in CPU, and what a histogram series more adds to it."""
+    few, samples = await service.count_series()
+    costs = {form: await service.scrape_cpu_s(form) for form in FORMATS}
+    await service.mint()
+    many, _ = await service.count_series()
+    print(f"\nCPU of a scrape, {few} histogram series and {samples} samples; of a series more, by {many - few} more")
+    for form, cost in costs.items():
+        more = (await service.scrape_cpu_s(form) - cost) / (many - few)
+        print(f"{form:18} {cost * 1e3:6.1f} ms {more * 1e6:8.0f} us")
+
+
+async def run(port: int, process_id: int, count: int) -> bool:
+    """Measure everything; whether the budget is kept."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        service = Service(psutil.Process(process_id), port, session)
+        path = await service.use()
+        print("delays and times in ms       ", " ".join(f"{name:>17}" for name in ("delay", "request", "scrape")))
+        print(f"{'load':10} {'per s':>7} {'format':18} {'n':>5}" + f"{'p50':>9}{'p99':>9}" * 3)
+        verdicts = []
+        for load, is_saturating in (("constant", False), ("saturating", True)):
+            scrapes, rate = await measure(service, path, count, is_saturating=is_saturating)
+            verdicts.append(report(load, rate, scrapes))
+        await measure_series(service)
+    is_kept = all(verdicts)
+    print(f"budget: {DELAY_BUDGET_MS:g} ms at p99 of all scrapes: {'kept' if is_kept else 'NOT KEPT'}")
+    return is_kept
+
+
+@contextmanager
+def run_service(folder: Path) -> Iterator[tuple[int, int]]:
+    """The service on the first processor: its port and its process."""
+    settings = {
+        "DEVOPS_API_PORT": "0",
+        "DEVOPS_API_LOG_FORMAT": "json",
+        "DEVOPS_API_DATABASE_URL": f"sqlite:///{folder}/items.db",
+    }
+    command = ["taskset", "-c", "0", sys.executable, "-m", "devops_api", "serve"]
+    log_path = folder / "log"
+    with log_path.open("wb") as log, subprocess.Popen(command, stdout=log, env=os.environ | settings) as process:
+        try:
+            yield read_port(log_path), process.pid
+        finally:
+            process.terminate()
+
+
+def read_port(log_path: Path) -> int:
+    """What the log says once the service listens."""
+    for _ in range(100):
+        for line in log_path.read_text().splitlines():
+            if '"started"' in line:
+                return int(json.loads(line)["ports"][0])
+        time.sleep(0.1)
+    raise SystemExit("the service did not start")
+
+
+def main() -> None:
+    """Measure under both loads."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scrapes", type=int, default=120, help="under each load")
+    arguments = parser.parse_args()
+    if not shutil.which("taskset"):
+        raise SystemExit("benchmarks/scrape.py needs taskset (on Debian: apt install util-linux)")
+    with tempfile.TemporaryDirectory() as name, run_service(Path(name)) as (port, process_id):
+        os.sched_setaffinity(0, {1})
+        is_kept = uvloop.run(run(port, process_id, arguments.scrapes))
+    if not is_kept:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
