@@ -1,14 +1,20 @@
 """The command line is the first thing a stranger meets and the last thing an operator trusts: it runs for real here."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import re
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import termios
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +50,35 @@ class Commands:
             timeout=60,
             check=False,
         )
+
+    def run_on_terminal(self, *words: str, environment: Mapping[str, str]) -> str:
+        """Run one command to its good end, and give what its terminal was sent by way of standard error."""
+        master, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        shown = bytearray()
+
+        def read() -> None:
+            with contextlib.suppress(OSError):  # as a terminal ends
+                while part := os.read(master, 65_536):
+                    shown.extend(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        done = subprocess.run(
+            [sys.executable, "-m", "devops_api", *words],
+            cwd=self.folder,
+            env=os.environ | dict(environment),
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            timeout=60,
+            check=False,
+        )
+        os.close(terminal)
+        reader.join()
+        os.close(master)
+        text = shown.decode()
+        assert done.returncode == 0, text
+        return text
 
 
 @pytest.fixture
@@ -120,7 +155,7 @@ def test_a_token_is_shown_once_and_its_line_is_what_the_file_wants(commands: Com
     assert re.fullmatch(r"ops read [0-9a-f]{64}", line)
     assert done.stdout.strip() not in done.stderr
     (commands.folder / "tokens").write_text(line)
-    done = commands.run("export", "-", environment={f"{PREFIX}TOKENS_FILE": "tokens"})
+    done = commands.run("import", "-", text=LINES[0], environment={f"{PREFIX}TOKENS_FILE": "tokens"})
     assert done.returncode == 0, done.stderr
 
 
@@ -144,6 +179,69 @@ def test_an_import_told_to_abort_says_what_is_stored(commands: Commands) -> None
     done = commands.run("import", "-", "--abort", text="\n".join([LINES[0], "nonsense", LINES[1]]))
     assert done.returncode == 1
     assert "1 created, 0 updated, 1 rejected; dealt with through line 1" in done.stdout
+
+
+def test_an_import_that_is_interrupted_says_what_is_stored_and_its_repeat_mends_it(commands: Commands) -> None:
+    lines = "".join(f'{{"name": "row {number}", "price": 1, "sku": "s{number}"}}\n' for number in range(40_000))
+    (commands.folder / "rows.ndjson").write_text(lines)
+    with subprocess.Popen(
+        [sys.executable, "-m", "devops_api", "import", "rows.ndjson"],
+        cwd=commands.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not count_items(commands.folder):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    stored = count_items(commands.folder)
+    assert process.returncode == 1
+    assert f"interrupted; {stored} created, 0 updated, 0 rejected; dealt with through line {stored}\n" in said
+    assert "Traceback" not in said
+    assert 0 < stored < 40_000
+    done = commands.run("import", "rows.ndjson", "--upsert")
+    assert f"{40_000 - stored} created, {stored} updated, 0 rejected; dealt with through line 40000" in done.stdout
+
+
+def count_items(folder: Path) -> int:
+    """How many items the database in a folder holds; 0 where there is none yet."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection = sqlite3.connect(f"file:{folder}/data/items.db?mode=ro", uri=True)
+        with contextlib.closing(connection):
+            return int(connection.execute("SELECT item_count FROM state").fetchone()[0])
+    return 0
+
+
+def test_an_export_of_a_database_that_is_not_there_is_refused_and_makes_none(commands: Commands) -> None:
+    done = commands.run("export", "items.csv")
+    assert (done.returncode, "data/items.db does not exist" in done.stderr) == (1, True)
+    assert not list(commands.folder.iterdir())
+
+
+@pytest.mark.parametrize("is_online", [True, False])
+async def test_a_terminal_sees_how_far_it_is_how_fast_and_how_long_it_will_take(
+    commands: Commands, start_service: StartService, tmp_path: Path, *, is_online: bool
+) -> None:
+    lines = "".join(f'{{"name": "row {number}", "price": 1}}\n' for number in range(20_000))
+    (commands.folder / "rows.ndjson").write_text(lines)
+    running = await start_service()
+    where = ("--url", running.url) if is_online else ()
+    environment = {f"{PREFIX}DATABASE_URL": f"sqlite:///{tmp_path}/items.db"}
+    for words, unit in (
+        (("import", "rows.ndjson", *where), r"[kM]?B"),
+        (("export", "out.csv", *where), r"k? items"),
+        (("backup", f"copy-{is_online}.db"), r"k? pages"),
+    ):
+        shown = await asyncio.to_thread(commands.run_on_terminal, *words, environment=environment)
+        counted = rf"100%\|█+\| *([\d.]+[kM]?)/\1 \[\d\d:\d\d<\d\d:\d\d, *[\d.]+{unit}/s\]"
+        assert re.search(counted, shown), shown
+        assert words[0] in shown
+
+
+def test_what_is_no_terminal_is_not_drawn_on(commands: Commands) -> None:
+    done = commands.run("import", "-", text=LINES[0])
+    assert done.stderr == ""
 
 
 async def test_items_go_in_and_come_out_through_a_service(commands: Commands, start_service: StartService) -> None:

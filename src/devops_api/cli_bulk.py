@@ -59,7 +59,9 @@ class DatabaseTarget:
         try:
             await importer.run(body, lambda: False)
         except (asyncio.CancelledError, DevopsApiError) as error:
-            raise BulkError(f"{error or 'interrupted'}; {_describe(msgspec.to_builtins(importer.report))}") from None
+            raise BulkError(
+                f"{str(error) or 'interrupted'}; {_describe(msgspec.to_builtins(importer.report))}"
+            ) from None
         return dict(msgspec.to_builtins(importer.report))
 
     async def export_stream(self, media_type: str) -> AsyncGenerator[tuple[bytes, int], None]:
@@ -109,10 +111,13 @@ class ServiceTarget:
 
 
 @contextlib.asynccontextmanager
-async def open_target(url: str | None, token: str | None) -> AsyncIterator[Target]:
-    """The service at `url`, or the database that the environment names."""
+async def open_target(url: str | None, token: str | None, *, must_exist: bool) -> AsyncIterator[Target]:
+    """The service at `url`, or the database that the environment names; with `must_exist` none is created."""
     if url is None:
-        store = open_sqlite_store(database_path(read_settings(os.environ)))
+        path = database_path(read_settings(os.environ))
+        if must_exist and not path.exists():
+            raise BulkError(f"{path} does not exist; name the database in DEVOPS_API_DATABASE_URL")
+        store = open_sqlite_store(path)
         try:
             yield DatabaseTarget(store)
         finally:
@@ -154,7 +159,7 @@ def _run_client(work: Any) -> int:
 async def _import(options: argparse.Namespace) -> int:
     with _open_source(options.file) as source:
         size = os.fstat(source.fileno()).st_size or None
-        async with open_target(options.url, read_token(options)) as target:
+        async with open_target(options.url, read_token(options), must_exist=False) as target:
             with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, disable=None, desc="import") as bar:
                 report = await target.import_stream(
                     _read_parts(source, bar),
@@ -183,7 +188,7 @@ def _describe(report: Mapping[str, Any]) -> str:
 
 
 async def _export(options: argparse.Namespace) -> int:
-    async with open_target(options.url, read_token(options)) as target:
+    async with open_target(options.url, read_token(options), must_exist=True) as target:
         total = await target.count()
         with (
             _open_sink(options.file) as sink,
@@ -192,7 +197,7 @@ async def _export(options: argparse.Namespace) -> int:
             async with contextlib.aclosing(target.export_stream(MEDIA_TYPES[_choose_format(options)])) as parts:
                 async for part, count in parts:
                     sink.write(part)
-                    bar.update(count)
+                    bar.update(min(count, total - bar.n))
     return 0
 
 
