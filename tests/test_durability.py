@@ -40,7 +40,8 @@ async def client(store, name):
             item = (await store.create(fields, IdempotencyKey(f"{name} {turn}", b"d"))).item
             acknowledge(b"key", [f"{name} {turn}", item])
         elif kind < 0.7:
-            for item in await store.create_batch([fields, ItemFields(f"pair {name} {turn}", 1)]):
+            pair = [ItemFields(f"{half} {name} {turn}", 1) for half in ("left", "right")]
+            for item in await store.create_batch(pair):
                 acknowledge(b"item", item)
             continue
         elif kind < 0.9:
@@ -136,6 +137,11 @@ def check_file(path: Path, keys: dict[str, Item]) -> None:
     assert (
         connection.execute("SELECT count(*) FROM items").get == connection.execute("SELECT item_count FROM state").get
     )
+    halves: Any = connection.execute("SELECT name FROM items WHERE name GLOB '[lr][ei]*'").fetchall()
+    pairs = {
+        half: {name.removeprefix(half) for (name,) in halves if name.startswith(half)} for half in ("left", "right")
+    }
+    assert pairs["left"] == pairs["right"] != set()
     tags = set(connection.execute("SELECT tag, sequence FROM item_tags").fetchall())
     assert tags == {(row[1], row[0]) for row in connection.execute("SELECT sequence, tags FROM items WHERE tags != ''")}
     rows: Any = connection.execute("SELECT key, item FROM idempotency_keys").fetchall()

@@ -1,14 +1,21 @@
 """A disk that is full, read-only, locked or damaged costs clients a clear refusal, and never an item."""
 
 import asyncio
+import contextlib
+import io
+import json
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import apsw
 import pytest
 import pytest_asyncio
+from conftest import StartService
 
 from devops_api.errors import StoreUnavailableError
 from devops_api.items import Item, ItemFields
@@ -17,6 +24,7 @@ from devops_api.store_sqlite import SqliteStore, open_sqlite_store
 from devops_api.store_sqlite_backup import backup_database
 
 DISK_MIB = 4
+NOBODY = 65534
 
 
 def run(*command: str) -> None:
@@ -179,6 +187,100 @@ async def test_damage_that_shows_while_serving_is_a_clear_refusal(tmp_path: Path
         async for _ in store.export(ItemQuery()):
             pass
     await store.close()
+
+
+async def ask(client: aiohttp.ClientSession, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    """The status and the document of a reply; one that sends clients away says for how long."""
+    async with client.request(method, path, **options) as reply:
+        document: dict[str, Any] = await reply.json(content_type=None)
+        if reply.status == 503 and "type" in document:
+            assert (document["type"], reply.headers["Retry-After"]) == ("/docs#unavailable", "1")
+        return reply.status, document
+
+
+async def health_of(client: aiohttp.ClientSession) -> tuple[int, int, int, str]:
+    """What readiness, health and liveness answer, and what is wrong."""
+    health, document = await ask(client, "GET", "/health")
+    statuses = [(await ask(client, "GET", path))[0] for path in ("/readyz", "/livez")]
+    return statuses[0], health, statuses[1], document["checks"]["store"].get("detail", "")
+
+
+async def test_clients_of_a_full_disk_are_told_so_until_there_is_room(
+    start_service: StartService, small_disk: Path
+) -> None:
+    client = (await start_service(database_url=f"sqlite:///{small_disk}/items.db")).client
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * (DISK_MIB << 19))
+    assert await health_of(client) == (200, 200, 200, "")
+    lines = [
+        {"name": f"n{number}", "price": 1, "sku": f"s{number}", "description": "x" * 900} for number in range(9000)
+    ]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    headers = {"Content-Type": "application/x-ndjson"}
+    status, report = await ask(client, "POST", "/items/import", data=io.BytesIO(body), headers=headers)
+    assert (status, report["detail"]) == (503, "The disk that holds the database is full")
+    item = {"name": "a", "price": 1, "description": "x" * 2000}
+    created = report["created"]
+    while (answer := await ask(client, "POST", "/items", json=item))[0] == 201:
+        created += 1
+    assert (answer[0], answer[1]["detail"]) == (503, report["detail"])
+    assert await health_of(client) == (503, 503, 200, report["detail"])
+    _, page = await ask(client, "GET", "/items?count=exact&sort=created_at&limit=1")
+    assert (page["total"], report["stored_through_line"]) == (created, report["created"])
+    ballast.unlink()
+    assert await health_of(client) == (200, 200, 200, "")
+    assert (await ask(client, "POST", "/items", json=item))[0] == 201
+
+
+async def test_clients_of_a_locked_database_are_told_so_until_it_is_free(
+    start_service: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devops_api.store_sqlite_file.BUSY_TIMEOUT_MS", 200)
+    client = (await start_service()).client
+    _, item = await ask(client, "POST", "/items", json={"name": "a", "price": 1})
+    other = apsw.Connection(str(tmp_path / "items.db"))
+    other.execute("BEGIN IMMEDIATE")
+    await wait_for_age(1.0)
+    status, problem = await ask(client, "PUT", f"/items/{item['id']}", json={"name": "b", "price": 1})
+    assert (status, problem["detail"]) == (503, "The database is locked by another process")
+    assert await health_of(client) == (503, 503, 200, problem["detail"])
+    assert await ask(client, "GET", f"/items/{item['id']}") == (200, item)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await health_of(client) == (200, 200, 200, "")
+    assert (await ask(client, "PUT", f"/items/{item['id']}", json={"name": "b", "price": 1}))[0] == 200
+
+
+def test_a_file_that_may_not_be_written_is_refused_with_what_to_mend(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As a user for whom rights count, which those of root do not."""
+    folder = tmp_path_factory.mktemp("owned")
+    path = folder / "items.db"
+    asyncio.run(open_sqlite_store(path).close())
+    path.chmod(0o444)
+    with without_privileges(folder), pytest.raises(StoreUnavailableError, match="is read-only; let the service's user"):
+        open_sqlite_store(path)
+    path.chmod(0o644)
+    asyncio.run(open_sqlite_store(path).close())
+
+
+@contextlib.contextmanager
+def without_privileges(folder: Path) -> Iterator[None]:
+    """Be nobody, who owns the folder and can reach it, where this is root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    opened = [parent for parent in folder.parents if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o010]
+    for entry in (folder, *folder.iterdir()):
+        os.chown(entry, NOBODY, -1)
+    for parent in opened:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for parent in opened:
+            parent.chmod(parent.stat().st_mode & ~0o011)
 
 
 def damage_items(path: Path) -> None:
