@@ -27,6 +27,11 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Its number, for what the system knows of it."""
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether it has not left."""
         return self._process.returncode is None

@@ -1,17 +1,23 @@
 """An import is told of every row it loses, and never stores one that it did not understand."""
 
+import asyncio
 import csv
 import io
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 from conftest import Running
+from processes import Process, run_process
 
 from devops_api.imports import CHUNK_ROWS, ERRORS_SHOWN
 from devops_api.records import RECORD_BYTES_MAX
 
+MEMORY_GROWTH_MIB = 20
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
 
@@ -208,3 +214,41 @@ async def test_where_the_stream_is_cut_does_not_matter(client: aiohttp.ClientSes
     assert [[item["name"], item["description"] or ""] for item in await read_items(client)] == [
         [name, description] for name, _, description in rows
     ]
+
+
+async def test_memory_stays_flat_through_a_long_import_and_a_long_export(tmp_path: Path) -> None:
+    """What is imported and exported here is several times what memory may grow by."""
+    text = "words to find, and more of them than anyone reads " * 36
+
+    async def generate(first: int, last: int) -> AsyncIterator[bytes]:
+        for start in range(first, last, 500):
+            yield b"".join(row(number, description=text, tags=["a", "b"]) for number in range(start, start + 500))
+
+    async with run_process(tmp_path) as process, aiohttp.ClientSession(process.url) as client:
+        for first, last in ((0, 10_000), (10_000, 50_000)):
+            before = read_peak_mib(process)
+            async with client.post(
+                "/items/import", data=generate(first, last), headers={"Content-Type": NDJSON}
+            ) as reply:
+                assert (await reply.json())["created"] == last - first
+            exported = await measure_export(client)
+        assert exported > 3 * MEMORY_GROWTH_MIB * 2**20
+        assert read_peak_mib(process) - before < MEMORY_GROWTH_MIB
+
+
+async def measure_export(client: aiohttp.ClientSession) -> int:
+    """The bytes of an export, read in pauses at its beginning."""
+    size = 0
+    async with client.get("/items/export?sort=name") as reply:
+        async for part in reply.content.iter_any():
+            size += len(part)
+            if size < 5_000_000:
+                await asyncio.sleep(0.01)
+    return size
+
+
+def read_peak_mib(process: Process) -> float:
+    """The most memory that a process has had resident."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
