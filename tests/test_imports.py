@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from conftest import Running
+from conftest import Running, StartService
 from processes import Process, run_process
 
-from devops_api.imports import CHUNK_ROWS, ERRORS_SHOWN
+from devops_api.imports import CHUNK_ROWS, ERRORS_SHOWN, FAULTS_SHOWN
 from devops_api.records import RECORD_BYTES_MAX
 
 MEMORY_GROWTH_MIB = 20
@@ -58,9 +58,31 @@ async def test_a_bad_line_is_named_by_its_number_and_its_faults_and_the_rest_is_
     body = row(1) + b'{"name": "", "price": "1"}\n' + b"nonsense\n" + row(4) + b"[]\n" + row(1) + b"\xff\n"
     status, report = await run_import(client, body)
     assert (status, counts_of(report)) == (200, (2, 0, 5, 7))
-    assert [error["line"] for error in report["errors"]] == [2, 3, 5, 7, 6]
+    assert [error["line"] for error in report["errors"]] == [2, 3, 5, 6, 7]
     assert [fault["pointer"] for fault in report["errors"][0]["errors"]] == ["/name", "/price"]
-    assert "taken" in report["errors"][4]["detail"]
+    assert "taken" in report["errors"][3]["detail"]
+
+
+async def test_what_is_behind_the_last_line_stored_is_not_reported(start_service: StartService) -> None:
+    """Whoever goes on behind that line would count a line twice."""
+    client = (await start_service(request_timeout_s=0.3)).client
+
+    async def pause() -> AsyncIterator[bytes]:
+        yield b"{}\n" + b"".join(row(number) for number in range(2, CHUNK_ROWS + 1)) + b"{}\n" + row(1)
+        await asyncio.Event().wait()
+
+    async with client.post("/items/import", data=pause(), headers={"Content-Type": NDJSON}) as reply:
+        problem = await reply.json()
+    assert (reply.status, counts_of(problem)) == (408, (CHUNK_ROWS - 1, 0, 1, CHUNK_ROWS))
+    assert [error["line"] for error in problem["errors"]] == [1]
+
+
+async def test_a_line_of_thousands_of_faults_is_told_of_some(client: aiohttp.ClientSession) -> None:
+    line = orjson.dumps({f"field {number}": 1 for number in range(3_000)}) + b"\n"
+    _, report = await run_import(client, line * 150)
+    assert (report["rejected"], len(report["errors"])) == (150, ERRORS_SHOWN)
+    assert {len(error["errors"]) for error in report["errors"]} == {FAULTS_SHOWN}
+    assert "3002 faults" in report["errors"][0]["detail"]
 
 
 async def test_of_many_bad_lines_the_first_hundred_are_shown_and_all_are_counted(client: aiohttp.ClientSession) -> None:

@@ -7,7 +7,7 @@ up to `stored_through_line` has been dealt with and none behind it.
 import asyncio
 import csv
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,16 @@ NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 CHUNK_ROWS: Final = 1_000
 ERRORS_SHOWN: Final = 100
+FAULTS_SHOWN: Final = 50  # of one line, which may hold thousands
 _BOM: Final = b"\xef\xbb\xbf"
+
+
+class Refusal(NamedTuple):
+    """A line that is not stored, and why."""
+
+    line: int
+    detail: str
+    faults: Sequence[Fault] = ()
 
 
 class ImportReport(msgspec.Struct):
@@ -33,12 +42,13 @@ class ImportReport(msgspec.Struct):
     stored_through_line: int = 0
     errors: list[dict[str, Any]] = []
 
-    def reject(self, line: int, detail: str, faults: Sequence[Fault] = ()) -> None:
+    def reject(self, refusal: Refusal) -> None:
         """Count a refused line."""
         self.rejected += 1
         if len(self.errors) < ERRORS_SHOWN:
-            pointed = [{"pointer": fault.where, "detail": fault.detail} for fault in faults]
-            self.errors.append({"line": line, "detail": detail} | ({"errors": pointed} if pointed else {}))
+            pointed = [{"pointer": fault.where, "detail": fault.detail} for fault in refusal.faults]
+            error = {"line": refusal.line, "detail": refusal.detail}
+            self.errors.append(error | ({"errors": pointed} if pointed else {}))
 
 
 class Importer:
@@ -60,6 +70,7 @@ class Importer:
         self._splitter = RecordSplitter(has_quotes=media_type == CSV)
         self._rows: list[ItemFields] = []
         self._lines: list[int] = []
+        self._refusals: list[Refusal] = []
         self._line = 0
         self._writing: asyncio.Task[None] | None = None
 
@@ -90,12 +101,13 @@ class Importer:
                 self._rows.append(self._decode_record(record))
                 self._lines.append(record.line)
             except ProblemError as error:
+                refusal = Refusal(record.line, str(error), error.faults[:FAULTS_SHOWN])
                 if self._stops_at_error:
-                    await self._stop_at(record.line, error)
+                    await self._stop_at(refusal)
                 else:
-                    self.report.reject(record.line, str(error), error.faults)
+                    self._refusals.append(refusal)
             self._line = record.line
-            if len(self._rows) == CHUNK_ROWS:
+            if len(self._rows) + len(self._refusals) == CHUNK_ROWS:
                 await self._write()
             if self.is_stopped:
                 return
@@ -108,21 +120,22 @@ class Importer:
             raise InvalidError([], "needs a sku, by which upsert finds its item")
         return fields
 
-    async def _stop_at(self, line: int, error: ProblemError) -> None:
+    async def _stop_at(self, refusal: Refusal) -> None:
         """Store what came before a bad line; the store may refuse an earlier one, at which the import stops then."""
         await self._write()
         await self._settle()
         if not self.is_stopped:
             self.is_stopped = True
-            self.report.reject(line, str(error), error.faults)
-            self.report.stored_through_line = line - 1
+            self.report.reject(refusal)
+            self.report.stored_through_line = refusal.line - 1
 
     async def _write(self) -> None:
         """Start writing the rows at hand once the chunk before them is stored."""
         await self._settle()
         if not self.is_stopped:
-            self._writing = asyncio.create_task(self._store_chunk(self._rows, self._lines, self._line))
-            self._rows, self._lines = [], []
+            chunk = self._store_chunk(self._rows, self._lines, self._refusals, self._line)
+            self._writing = asyncio.create_task(chunk)
+            self._rows, self._lines, self._refusals = [], [], []
 
     async def _settle(self) -> None:
         """Wait for the chunk being written, even where this import is cancelled: the report must be true."""
@@ -135,7 +148,9 @@ class Importer:
             if writing.done():  # A cancelled import comes back for what was not.
                 self._writing = None
 
-    async def _store_chunk(self, rows: Sequence[ItemFields], lines: Sequence[int], last_line: int) -> None:
+    async def _store_chunk(
+        self, rows: Sequence[ItemFields], lines: Sequence[int], refusals: Sequence[Refusal], last_line: int
+    ) -> None:
         outcome = await self._store.import_chunk(
             rows, is_upsert=self._is_upsert, stop_at_rejection=self._stops_at_error
         )
@@ -143,11 +158,12 @@ class Importer:
         report.created += outcome.created
         report.updated += outcome.updated
         report.stored_through_line = last_line
-        for row, detail in outcome.rejections:
-            report.reject(lines[row], detail)
-            if self._stops_at_error:
-                report.stored_through_line = lines[row] - 1
-                self.is_stopped = True
+        taken = [Refusal(lines[row], detail) for row, detail in outcome.rejections]
+        for refusal in sorted([*taken, *refusals]):
+            report.reject(refusal)
+        if taken and self._stops_at_error:
+            report.stored_through_line = taken[0].line - 1
+            self.is_stopped = True
 
 
 class CsvDecoder:
