@@ -261,6 +261,18 @@ def test_a_service_that_is_not_there_is_named_without_a_traceback(commands: Comm
     assert not list(commands.folder.iterdir())
 
 
+async def test_an_export_that_breaks_off_leaves_no_file_that_looks_whole(
+    commands: Commands, start_service: StartService
+) -> None:
+    running = await start_service(export_timeout_s=0.05)
+    lines = "".join(f'{{"name": "row {number}", "price": 1}}\n' for number in range(20_000))
+    done = await asyncio.to_thread(commands.run, "import", "-", "--url", running.url, text=lines)
+    assert "20000 created" in done.stdout
+    done = await asyncio.to_thread(commands.run, "export", "out.ndjson", "--url", running.url)
+    assert (done.returncode, "broke off" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert not list(commands.folder.glob("out*"))
+
+
 def test_a_backup_brings_back_what_was_there(commands: Commands) -> None:
     commands.run("import", "-", text=LINES[0])
     done = commands.run("backup", "copy.db")

@@ -226,7 +226,7 @@ async def test_where_the_stream_is_cut_does_not_matter(client: aiohttp.ClientSes
     csv.writer(text).writerows([["name", "price", "description"], *rows])
     data = text.getvalue().encode()
 
-    async def cut():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def cut() -> AsyncIterator[bytes]:
         for at in range(0, len(data), size):
             yield data[at : at + size]
 

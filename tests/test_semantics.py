@@ -328,6 +328,51 @@ async def test_an_import_that_is_killed_with_its_service_is_mended_by_its_repeat
         require_one_clean_run(await export(client), lines)
 
 
+async def test_a_page_is_of_the_fifty_newest_unless_another_is_asked_for(client: aiohttp.ClientSession) -> None:
+    async with client.post("/items/batch", json=[{"name": "a", "price": number} for number in range(120)]) as reply:
+        assert reply.status == 201
+    async with client.get("/items") as reply:
+        page = await reply.json()
+    assert [item["price"] for item in page["items"]] == list(range(119, 69, -1))
+    assert "total" not in page
+    async with client.get("/items?limit=200") as reply:
+        page = await reply.json()
+    assert (len(page["items"]), page["next"], "Link" in reply.headers) == (120, None, False)
+
+
+async def test_names_are_sorted_by_code_point(client: aiohttp.ClientSession) -> None:
+    names = ["10", "9", "Zoo", "_", "a", "é", "я", "日", "\ufb4f", "\uffee", "😀", "\U0010fffd"]
+    for name in reversed(names):
+        await create(client, name=name)
+    for sort, expected in (("name", names), ("-name", names[::-1])):
+        async with client.get("/items", params={"sort": sort}) as reply:
+            assert [item["name"] for item in (await reply.json())["items"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "longest", "too_long"),
+    [
+        ("name", " " + "é" * 200 + " ", "é" * 201),
+        ("name", "a", " "),
+        ("sku", "😀" * 64, "😀" * 65),
+        ("sku", "a", ""),
+        ("description", "d" * 2_000, "d" * 2_001),
+        ("tags", [f"t{number}" for number in range(20)], [f"t{number}" for number in range(21)]),
+        ("tags", ["t" * 50], ["t" * 51]),
+        ("tags", ["0_-"], ["_0"]),
+        ("tags", [], ["T"]),
+    ],
+)
+async def test_a_field_may_be_as_long_as_is_said_and_no_longer(
+    client: aiohttp.ClientSession, field: str, longest: Any, too_long: Any
+) -> None:
+    item = await create(client, **{field: longest})
+    assert item[field] == (longest.strip() if isinstance(longest, str) else longest)
+    async with client.post("/items", json={"name": "Test", "price": 1, field: too_long}) as reply:
+        pointer = (await reply.json())["errors"][0]["pointer"]
+        assert (reply.status, pointer.split("/")[1]) == (422, field)
+
+
 TEXTS = (
     *("Grüße", "Ελληνικά", "русский", "עִבְרִית", "العربية", "हिन्दी", "ไทย", "中文", "日本語", "한국어", "Tiếng Việt"),
     *(
