@@ -261,6 +261,24 @@ def test_a_service_that_is_not_there_is_named_without_a_traceback(commands: Comm
     assert not list(commands.folder.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        (("export", "-"), "http://127.0.0.1:x"),
+        (("export", "-"), "http://127.0.0.1/x"),
+        (("import", "-"), "nonsense"),
+        (("import", "-"), ""),
+        (("load", "--duration", "1"), "ftp://a"),
+    ],
+)
+def test_a_url_that_is_none_is_named_without_a_traceback(commands: Commands, words: tuple[str, ...], url: str) -> None:
+    done = commands.run(*words, "--url", url, text="")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"devops-api: {url} is not where a service is, such as http://127.0.0.1:8000\n",
+    )
+
+
 async def test_an_export_that_breaks_off_leaves_no_file_that_looks_whole(
     commands: Commands, start_service: StartService
 ) -> None:

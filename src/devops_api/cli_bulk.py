@@ -128,10 +128,15 @@ async def open_target(url: str | None, token: str | None, *, must_exist: bool) -
 
 
 def open_session(url: str, token: str | None) -> aiohttp.ClientSession:
-    """A client of a service, without a limit on the whole of a call."""
+    """A client of a service, without a limit on the whole of a call. BulkError where the URL is none."""
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
-    return aiohttp.ClientSession(url, headers=headers, timeout=timeout)
+    try:
+        if url.startswith(("http://", "https://")):
+            return aiohttp.ClientSession(url, headers=headers, timeout=timeout)
+    except ValueError:
+        pass  # It is no URL, or one with a path.
+    raise BulkError(f"{url} is not where a service is, such as http://127.0.0.1:8000")
 
 
 def read_token(options: argparse.Namespace) -> str | None:
