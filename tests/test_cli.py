@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -202,6 +203,28 @@ def test_an_import_that_is_interrupted_says_what_is_stored_and_its_repeat_mends_
     assert 0 < stored < 40_000
     done = commands.run("import", "rows.ndjson", "--upsert")
     assert f"{40_000 - stored} created, {stored} updated, 0 rejected; dealt with through line 40000" in done.stdout
+
+
+def test_an_import_from_a_pipe_that_is_silent_can_be_interrupted(commands: Commands) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "devops_api", "import", "-"],
+        cwd=commands.folder,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(LINES[0] + "\n")
+        process.stdin.flush()
+        while not (commands.folder / "data" / "items.db-wal").exists():
+            assert process.poll() is None
+        time.sleep(0.3)  # for it to be waiting for more
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 1
+        assert process.stderr.read() == (
+            "devops-api: interrupted; 0 created, 0 updated, 0 rejected; dealt with through line 0\n"
+        )
 
 
 def count_items(folder: Path) -> int:

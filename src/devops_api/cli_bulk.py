@@ -6,7 +6,10 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future
+from io import FileIO
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO, Final, Protocol
 
 import aiohttp
@@ -179,10 +182,25 @@ async def _import(options: argparse.Namespace) -> int:
     return 1 if report["rejected"] else 0
 
 
-async def _read_parts(source: BinaryIO, bar: "tqdm[Any]") -> AsyncIterator[bytes]:
-    while part := await asyncio.to_thread(source.read, READ_BYTES):
+async def _read_parts(source: FileIO, bar: "tqdm[Any]") -> AsyncIterator[bytes]:
+    while part := await _read_part(source):
         bar.update(len(part))
         yield part
+
+
+async def _read_part(source: FileIO) -> bytes:
+    """The next bytes, read by a thread that nobody waits for in the end: a pipe may be silent for ever."""
+    done: Future[bytes] = Future()
+    done.set_running_or_notify_cancel()
+
+    def read() -> None:
+        try:
+            done.set_result(source.read(READ_BYTES) or b"")
+        except OSError as error:
+            done.set_exception(error)
+
+    Thread(target=read, name="import-source", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _describe(report: Mapping[str, Any]) -> str:
@@ -211,8 +229,8 @@ def _choose_format(options: argparse.Namespace) -> str:
     return str(options.format or ("csv" if options.file.lower().endswith(".csv") else "ndjson"))
 
 
-def _open_source(name: str) -> BinaryIO:
-    return sys.stdin.buffer if name == "-" else Path(name).open("rb")
+def _open_source(name: str) -> FileIO:
+    return FileIO(sys.stdin.fileno(), closefd=False) if name == "-" else FileIO(name)
 
 
 @contextlib.contextmanager
