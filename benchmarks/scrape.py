@@ -206,8 +206,8 @@ async def pace(connections: Sequence[Connection]) -> None:
         number += 1
 
 
-class Scrapes(NamedTuple):
-    """What became of the scrapes under one load: when each was, and how much it delayed a request, in milliseconds."""
+class Scraped(NamedTuple):
+    """One scrape under load: when it was, how much it delayed a request, and the longest request beside it."""
 
     form: str
     timing: Timing
@@ -215,7 +215,7 @@ class Scrapes(NamedTuple):
     longest_ms: float
 
 
-async def measure(service: Service, path: str, count: int, *, is_saturating: bool) -> tuple[list[Scrapes], float]:
+async def measure(service: Service, path: str, count: int, *, is_saturating: bool) -> tuple[list[Scraped], float]:
     """Scrape so many times under load; the scrapes, and the requests a second beside them."""
     scrapes: list[tuple[str, Timing]] = []
 
@@ -232,14 +232,14 @@ async def measure(service: Service, path: str, count: int, *, is_saturating: boo
     return [judge(form, timing, requests) for form, timing in scrapes], rate
 
 
-def judge(form: str, timing: Timing, requests: Sequence[Timing]) -> Scrapes:
+def judge(form: str, timing: Timing, requests: Sequence[Timing]) -> Scraped:
     """Compare the scrape with the time just before it."""
     control = Timing(timing.begin - timing.length - MARGIN_S, timing.begin - MARGIN_S)
     longest, usual = (
         max((request.length for request in requests if request.overlaps(window)), default=0.0) * 1e3
         for window in (timing, control)
     )
-    return Scrapes(form, timing, longest - usual, longest)
+    return Scraped(form, timing, longest - usual, longest)
 
 
 def find_percentile(values: Sequence[float], share: float) -> float:
@@ -247,7 +247,7 @@ def find_percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
-def report(load: str, rate: float, scrapes: Sequence[Scrapes]) -> bool:
+def report(load: str, rate: float, scrapes: Sequence[Scraped]) -> bool:
     """Print a row for each format and one for all; whether the budget is kept."""
     for form in (*FORMATS, "all"):
         rows = [row for row in scrapes if form in {row.form, "all"}]
