@@ -1,4 +1,6 @@
-"""The whole service over sockets, beside the yardstick: `GET /items/{id}` and durable `POST /items`.
+"""The whole service over sockets, beside the yardstick and beside itself without telemetry.
+
+`GET /items/{id}` and durable `POST /items`.
 
 The servers are loaded in turn, round by round, each pinned to the first processor and wrk to the second, so that a
 machine whose speed drifts drifts for both; what is printed is the median of the rounds' ratios. Needs wrk and taskset.
@@ -21,7 +23,7 @@ from typing import Final
 
 ROUNDS: Final = 7  # the first of which warms up
 ROUND_S: Final = 3
-PORTS: Final = {"bare": 9881, "service": 9882}
+PORTS: Final = {"bare": 9881, "service": 9882, "no telemetry": 9883}
 BODY: Final = b'{"name": "Test", "price": 9.99}'
 CREATE_SCRIPT: Final = (
     f'wrk.method = "POST"\nwrk.body = \'{BODY.decode()}\'\nwrk.headers["Content-Type"] = "application/json"\n'
@@ -30,16 +32,14 @@ CREATE_SCRIPT: Final = (
 
 @contextmanager
 def run_servers(folder: Path) -> Iterator[None]:
-    """Both servers, up."""
-    settings = {"DEVOPS_API_PORT": str(PORTS["service"]), "DEVOPS_API_DATABASE_URL": f"sqlite:///{folder}/items.db"}
-    commands = {
-        "bare": [sys.executable, str(Path(__file__).with_name("bare.py")), str(PORTS["bare"])],
-        "service": [sys.executable, "-m", "devops_api", "serve"],
-    }
+    """All of them, up."""
+    serve = [sys.executable, "-m", "devops_api", "serve"]
+    bare = [sys.executable, str(Path(__file__).with_name("bare.py")), str(PORTS["bare"])]
+    commands = {"bare": bare, "service": serve, "no telemetry": serve}
     with (folder / "log").open("wb") as log:
         running = [
-            subprocess.Popen(["taskset", "-c", "0", *command], stdout=log, env=os.environ | settings)
-            for command in commands.values()
+            subprocess.Popen(["taskset", "-c", "0", *command], stdout=log, env=os.environ | _settings(name, folder))
+            for name, command in commands.items()
         ]
         try:
             for port in PORTS.values():
@@ -49,6 +49,22 @@ def run_servers(folder: Path) -> Iterator[None]:
             for process in running:
                 process.terminate()
                 process.wait()
+
+
+def _settings(name: str, folder: Path) -> dict[str, str]:
+    return {
+        "DEVOPS_API_PORT": str(PORTS[name]),
+        "DEVOPS_API_DATABASE_URL": f"sqlite:///{folder}/{PORTS[name]}.db",
+        "OTEL_SDK_DISABLED": str(name == "no telemetry").lower(),
+    }
+
+
+def create_item(port: int) -> str:
+    """The path of a new item."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/items", BODY, headers)
+    with urllib.request.urlopen(request) as reply:
+        return f"/items/{json.load(reply)['id']}"
 
 
 def wait_for(port: int) -> None:
@@ -72,12 +88,17 @@ def load(port: int, path: str, connections: int, *options: str) -> float:
     return float(re.findall(r"Requests/sec:\s+([\d.]+)", printed)[0])
 
 
-def compare(name: str, path: str, connections: int, *options: str) -> None:
-    """Load both in turn and print the ratio."""
-    rates = [{server: load(port, path, connections, *options) for server, port in PORTS.items()} for _ in range(ROUNDS)]
-    ratios = [rate["service"] / rate["bare"] for rate in rates[1:]]
-    service = statistics.median(rate["service"] for rate in rates[1:])
-    print(f"{name:32} {service:8.0f}/s  {statistics.median(ratios):.3f} of bare [{min(ratios):.2f}, {max(ratios):.2f}]")
+def compare(name: str, paths: dict[str, str], connections: int, *options: str) -> None:
+    """Load all in turn and print what the service keeps of the others' rates."""
+    rates = [
+        {server: load(port, paths[server], connections, *options) for server, port in PORTS.items()}
+        for _ in range(ROUNDS)
+    ][1:]
+    print(f"{name:32} {statistics.median(rate['service'] for rate in rates):8.0f}/s", end="")
+    for base in ("bare", "no telemetry"):
+        ratios = [rate["service"] / rate[base] for rate in rates]
+        print(f"  {statistics.median(ratios):.3f} of {base} [{min(ratios):.2f}, {max(ratios):.2f}]", end="")
+    print(flush=True)
 
 
 def main() -> None:
@@ -87,12 +108,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, run_servers(Path(name)):
         script = Path(name) / "create.lua"
         script.write_text(CREATE_SCRIPT)
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://127.0.0.1:{PORTS['service']}/items", BODY, headers)
-        with urllib.request.urlopen(request) as reply:
-            item_id = json.load(reply)["id"]
-        compare("GET /items/{id}, 32 clients", f"/items/{item_id}", 32)
-        compare("POST /items, 256 clients", "/items", 256, "-s", str(script))
+        items = {"bare": "/items/1"} | {server: create_item(PORTS[server]) for server in ("service", "no telemetry")}
+        compare("GET /items/{id}, 32 clients", items, 32)
+        compare("POST /items, 256 clients", dict.fromkeys(PORTS, "/items"), 256, "-s", str(script))
 
 
 if __name__ == "__main__":

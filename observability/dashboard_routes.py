@@ -1,18 +1,19 @@
-"""The board for one route in depth: what is asked, how it ends, how long it takes."""
+"""The board for one route in depth: what is asked, how it ends, how long it takes, how large it is."""
 
 from typing import Any
 
+from devops_api.metrics import REQUEST_SIZE, RESPONSE_SIZE, Metric
 from observability import queries as q
 from observability.boards import Row
 from observability.frame import ERROR_STEPS, LATENCY_STEPS, frame_board
 from observability.objectives import ROUTES_UID
-from observability.panels import QUANTILE_COLOURS, STATUS_CLASS_COLOURS, Query, heatmap_of, stat, timeseries
+from observability.panels import QUANTILE_COLOURS, STATUS_CLASS_COLOURS, Panel, Query, heatmap_of, stat, timeseries
 
 
 def create_routes() -> dict[str, Any]:
     """The board's document."""
-    description = "One route in depth, or several: what is asked, how it ends, how long it takes."
-    return frame_board(ROUTES_UID, description, [_now(), _outcomes(), _durations()], has_route=True)
+    description = "One route in depth, or several: what is asked, how it ends, how long it takes, how large it is."
+    return frame_board(ROUTES_UID, description, [_now(), _outcomes(), _durations(), _sizes()], has_route=True)
 
 
 def _now() -> Row:
@@ -127,3 +128,29 @@ def _durations() -> Row:
             ),
         ],
     )
+
+
+def _sizes() -> Row:
+    return Row(
+        "Size",
+        [
+            _size_of("Size of replies", "What half, 95 % and 99 % of replies' bodies stay below.", RESPONSE_SIZE),
+            _size_of("Size of requests", "The same of requests' bodies, of requests that have one.", REQUEST_SIZE),
+            timeseries(
+                "Bytes per second",
+                "What the bodies of requests and replies add up to.",
+                [
+                    Query(q.observed_rate(RESPONSE_SIZE, q.ONE_ROUTE), "sent"),
+                    Query(q.observed_rate(REQUEST_SIZE, q.ONE_ROUTE), "received"),
+                ],
+                unit="binBps",
+                width=8,
+            ),
+        ],
+    )
+
+
+def _size_of(title: str, description: str, metric: Metric) -> Panel:
+    quantiles = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    queries = [Query(q.observed_quantile(share, metric, q.ONE_ROUTE), name) for name, share in quantiles.items()]
+    return timeseries(title, description, queries, unit="bytes", width=8, colours=QUANTILE_COLOURS)

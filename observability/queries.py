@@ -208,6 +208,12 @@ def observed_quantile(share_below: float, metric: Metric, *matchers: str, labels
     return quantile(share_below, rate(f"{metric.prometheus_name}_bucket", SCOPE, *matchers), *labels)
 
 
+def observed_rate(metric: Metric, *matchers: str) -> str:
+    """What a histogram's observations add up to per second."""
+    _require(metric, "histogram")
+    return total(rate(f"{metric.prometheus_name}_sum", SCOPE, *matchers))
+
+
 def observed_mean(metric: Metric) -> str:
     """The mean of a histogram's observations; nothing where there are none."""
     return f"{total(rate(f'{metric.prometheus_name}_sum', SCOPE))} / {observation_rate(metric)}"

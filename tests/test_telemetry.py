@@ -106,6 +106,33 @@ async def test_every_kind_of_answer_is_counted_once_under_its_route_and_status(r
     }
 
 
+async def test_bodies_are_measured_by_route_and_method_in_both_directions(running: Running) -> None:
+    client = running.client
+    body = json.dumps(ITEM).encode()
+    sizes = Counter[tuple[str, str]]()
+    for method, path, data in (
+        ("POST", "/items", body),
+        ("POST", "/items", b"[" + b" " * 5_000),
+        ("GET", "/items", None),
+        ("HEAD", "/items", None),
+        ("GET", "/nowhere", None),
+    ):
+        headers = {"Content-Type": "application/json"} if data else {}
+        async with client.request(method, path, data=data, headers=headers) as reply:
+            sizes[method, path] += len(await reply.read())
+    async with client.get("/items/export") as reply:
+        exported = len(await reply.read())
+    found = await scrape(client)
+    sent, received = (f"http_server_{name}_body_size_bytes" for name in ("response", "request"))
+    for (method, path), size in sizes.items():
+        route = "/{unmatched}" if path == "/nowhere" else path
+        assert found.sum(f"{sent}_sum", http_request_method=method, http_route=route) == size
+    assert found.sum(f"{received}_sum", http_route="/items") == len(body) + 5_001
+    assert found.sum(f"{received}_count", http_route="/items") == 2
+    assert exported < found.sum(f"{sent}_sum", http_route="/items/export") < exported + 500
+    assert not list(found.find(f"{sent}_sum", http_request_method="HEAD"))
+
+
 async def test_what_the_parser_refuses_is_counted_under_the_fixed_route(running: Running) -> None:
     for data in (b"NO REQUEST\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header: 1\r\n\r\n"):
         assert b" 400 Bad Request\r\n" in await send_raw(running, data)
@@ -306,13 +333,12 @@ async def test_attributes_outside_of_their_sets_become_other(start_bench: StartB
 
     recorder = (await start_bench(answer)).telemetry.bind_route("/here")
     for number in range(50):
-        recorder.record(f"M{number}", 200, 0.1, f"Error{number}", None, number)
-    assert len(recorder._series) <= 2
-    (series,) = [
-        series for series in recorder._series.values() if series.attributes["network.protocol.version"] == "1.1"
-    ]
-    assert series.attributes["http.request.method"] == HTTP_METHODS[-1]
-    assert series.attributes["error.type"] == REQUEST_ERRORS[-1]
+        recorder.record_unanswered(f"M{number}", 200, 0.1, f"Error{number}", None, number)
+    assert len(recorder._recorders) <= 2
+    series = [found.duration.attributes for found in recorder._recorders.values()]
+    (found,) = [attributes for attributes in series if attributes["network.protocol.version"] == "1.1"]
+    assert found["http.request.method"] == HTTP_METHODS[-1]
+    assert found["error.type"] == REQUEST_ERRORS[-1]
 
 
 async def test_observations_fall_into_the_bucket_that_ends_at_them(start_bench: StartBench) -> None:
@@ -322,7 +348,7 @@ async def test_observations_fall_into_the_bucket_that_ends_at_them(start_bench: 
     bench = await start_bench(answer)
     recorder = bench.telemetry.bind_route("/here")
     for duration_s in (0.0, 0.005, 0.0051, 10.0, 10.1):
-        recorder.record("GET", 200, duration_s)
+        recorder.record_unanswered("GET", 200, duration_s)
     found = await bench.scrape()
     buckets = {sample.labels["le"]: sample.value for sample in found.find(f"{DURATION}_bucket", http_route="/here")}
     assert (buckets["0.005"], buckets["0.01"], buckets["10.0"], buckets["+Inf"]) == (2, 3, 4, 5)

@@ -49,7 +49,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     telemetry = create_telemetry(settings, environment, logs)
     database = database_path(settings)
     sqlite = open_sqlite_store(database, observer=telemetry.writer)
-    store = MeteredStore(sqlite, telemetry)
+    store: ItemStore = sqlite if telemetry.is_disabled else MeteredStore(sqlite, telemetry)
     gate = Gate(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
     endpoint = Endpoint(
         gate=gate,

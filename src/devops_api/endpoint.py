@@ -24,14 +24,13 @@ from devops_api.errors import (
 from devops_api.gate import Gate
 from devops_api.logs import Logs
 from devops_api.problems import INTERNAL_ERROR, create_problem_reply, reply_to_error
-from devops_api.telemetry import Telemetry, TraceIds, trace_id_of
+from devops_api.telemetry import Telemetry, TraceIds, create_trace_ids, trace_id_of
 from devops_api.tokens import Scope, Tokens
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL: Final = web.RequestKey("principal", str)
 REQUEST_ID_HEADER: Final = "X-Request-ID"
-_TRACEPARENT: Final = "traceparent"
 UNMATCHED_ROUTE: Final = "/{unmatched}"
 _SERVER_ERROR: Final = 500
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's code for a client that went away before the reply
@@ -150,7 +149,8 @@ class Endpoint:
     def _surround(self, route: str, respond: Handler) -> Handler:
         """Give a request its id, its telemetry and its line in the log."""
         telemetry, gate = self._telemetry, self._gate
-        sample, record = telemetry.sample, telemetry.bind_route(route).record
+        sample, recorder = telemetry.sample, telemetry.bind_route(route)
+        record = recorder.record
 
         async def respond_traced(request: web.Request) -> web.StreamResponse:
             request[CALL].trace = telemetry.current_trace()
@@ -160,22 +160,26 @@ class Endpoint:
             started = perf_counter()
             headers = request.headers
             call = request[CALL] = Call(self._choose_id(headers.get(REQUEST_ID_HEADER)))
+            traceparent = headers.get("traceparent")
             try:
-                if sample(headers.get(_TRACEPARENT)):
+                if not sample(traceparent):
+                    response = await respond(request)
+                elif telemetry.makes_spans:
                     response = await telemetry.trace(request, respond_traced)
                 else:
+                    call.trace = create_trace_ids(traceparent)
                     response = await respond(request)
             except (asyncio.CancelledError, ConnectionError):
                 status = _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
-                duration_s = perf_counter() - started
-                record(request.method, status, duration_s, call.error_type, call.trace, request.version.minor)
+                duration_s, minor = perf_counter() - started, request.version.minor
+                recorder.record_unanswered(request.method, status, duration_s, call.error_type, call.trace, minor)
                 raise
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = call.request_id
                 if gate.is_draining:
                     response.force_close()
             duration_s = perf_counter() - started
-            record(request.method, response.status, duration_s, call.error_type, call.trace, request.version.minor)
+            record(request, response, duration_s, call.error_type, call.trace)
             if call.trace is not None or duration_s > self._slow_request_s:
                 self._log_request(request, route, response.status, duration_s)
             return response

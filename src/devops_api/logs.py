@@ -11,10 +11,9 @@ import re
 import select
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Event as Signal
 from threading import Thread
 from time import time
@@ -22,9 +21,12 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from devops_api.items import format_time
+
 PENDING_MAX: Final = 10_000
 # What arrives within it is written at once: each waking of the writer takes the interpreter from the requests.
 GATHER_S: Final = 0.05
+LINES_AT_ONCE: Final = 1_000
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {value: name for name, value in _LEVELS.items()}
@@ -83,6 +85,7 @@ class Line(NamedTuple):
     fields: dict[str, Any]
 
 
+_Described = tuple[Line, dict[str, Any]]
 Sink = Callable[[Line, dict[str, Any]], None]
 
 
@@ -96,7 +99,7 @@ class Logs:
         self._levels = {name: _LEVELS[event.level] for name, event in EVENTS.items()}
         self._format = _format_console if is_console else _format_json
         self._fd = fd
-        self._pending: deque[Line] = deque()
+        self._pending: deque[tuple[bytes, _Described | None]] = deque()
         self._wake = Signal()
         self._closing = Signal()
         self._reported = 0
@@ -123,7 +126,15 @@ class Logs:
         if len(self._pending) >= PENDING_MAX:
             self.dropped += 1
             return
-        self._pending.append(Line(time(), severity, event, request_id, trace_id, span_id, error, fields))
+        line = Line(time(), severity, event, request_id, trace_id, span_id, error, fields)
+        try:
+            document = _describe(line)
+            text = self._format(document)
+        except Exception:  # noqa: BLE001 - fields are anything, and so is what goes wrong with them
+            self.dropped += 1
+            return
+        # Put into words here: the writer would take the interpreter as long, but in one piece that requests wait for.
+        self._pending.append((text, None if self.sink is None else (line, document)))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -147,23 +158,21 @@ class Logs:
 
     def _write_pending(self) -> None:
         while self._pending:
-            lines = [self._pending.popleft() for _ in range(min(len(self._pending), 1_000))]
-            self._write(b"".join(map(self._write_out, lines)))
+            lines = [self._pending.popleft() for _ in range(min(len(self._pending), LINES_AT_ONCE))]
+            self._write(b"".join([text for text, _ in lines]))
+            self._send([described for _, described in lines if described is not None])
         if self.dropped > self._reported:
             lost, self._reported = self.dropped - self._reported, self.dropped
             self.emit("log_dropped", count=lost)
 
-    def _write_out(self, line: Line) -> bytes:
-        """A line as bytes, and on its way to the collector; one that cannot be written must not end the log."""
-        try:
-            document = _describe(line)
-            text = self._format(document)
-            if self.sink is not None:
-                self.sink(line, document)
-        except Exception:  # noqa: BLE001 - fields are anything, and so is what goes wrong with them
-            self.dropped += 1
-            return b""
-        return text
+    def _send(self, lines: Sequence[_Described]) -> None:
+        """Send lines to the collector; one that it cannot be told must not end the log."""
+        for line, document in lines:
+            try:
+                if self.sink is not None:
+                    self.sink(line, document)
+            except Exception:  # noqa: BLE001 - as above
+                self.dropped += 1
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError):  # A closed standard output ends the log, not the service.
@@ -181,9 +190,8 @@ def open_logs(level: str, log_format: str, fd: int = STANDARD_OUTPUT) -> Logs:
 
 
 def _describe(line: Line) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(line.time_s, UTC)
     document: dict[str, Any] = {
-        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z",
+        "timestamp": format_time(int(line.time_s * 1e3)),
         "level": _NAMES.get(line.level, "info"),
         "event": line.event,
     }

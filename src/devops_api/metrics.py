@@ -40,6 +40,7 @@ HTTP_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 
 STORE_BUCKETS_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 LAG_BUCKETS_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 BATCH_BUCKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0)
+SIZE_BUCKETS_BYTES: Final = (128.0, 512.0, 2048.0, 8192.0, 32768.0, 131072.0, 1048576.0, 16777216.0)
 _UNIT_SUFFIXES: Final = {"s": "_seconds", "By": "_bytes"}
 
 
@@ -82,6 +83,22 @@ REQUEST_DURATION: Final = Metric(
         "error.type": REQUEST_ERRORS,
     },
     HTTP_BUCKETS_S,
+)
+REQUEST_SIZE: Final = Metric(
+    "http.server.request.body.size",
+    "histogram",
+    "By",
+    "Size of HTTP server request bodies, of requests that have one.",
+    {"http.request.method": HTTP_METHODS, "url.scheme": ("http",), "http.route": None},
+    SIZE_BUCKETS_BYTES,
+)
+RESPONSE_SIZE: Final = Metric(
+    "http.server.response.body.size",
+    "histogram",
+    "By",
+    "Size of HTTP server response bodies; streamed ones with their headers and framing.",
+    {"http.request.method": HTTP_METHODS, "url.scheme": ("http",), "http.route": None},
+    SIZE_BUCKETS_BYTES,
 )
 ACTIVE_REQUESTS: Final = Metric(
     "http.server.active_requests",
@@ -211,7 +228,7 @@ EXPORT_FAILURES: Final = Metric(
 )
 
 CATALOGUE: Final = (
-    REQUEST_DURATION, ACTIVE_REQUESTS, SHED, READY,
+    REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE, ACTIVE_REQUESTS, SHED, READY,
     ITEMS_CREATED, ITEMS_UPDATED, ITEMS_DELETED, ITEMS_IMPORTED, ITEMS_REJECTED, ITEMS_STORED,
     STORE_DURATION, WRITER_QUEUE, WRITER_WAIT, WRITER_COMMIT, WRITER_BATCH, STORE_SIZE, DISK_FREE, DISK_SIZE,
     LOOP_DELAY, CPU_TIME, MEMORY, OPEN_FILES, GC_COLLECTIONS,

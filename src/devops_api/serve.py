@@ -79,7 +79,7 @@ async def _start(service: Service, app: web.Application, port: int) -> Runner:
     refused = service.telemetry.bind_route(UNMATCHED_ROUTE)
     runner = Runner(
         app,
-        on_refusal=lambda status: refused.record("_OTHER", status, 0.0),
+        on_refusal=lambda status: refused.record_unanswered("_OTHER", status, 0.0),
         header_timeout_s=settings.header_timeout_s,
         keepalive_timeout=settings.keepalive_timeout_s,
         shutdown_timeout=settings.stop_timeout_s * FLUSH_SHARE / 2,

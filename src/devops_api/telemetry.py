@@ -8,7 +8,6 @@ import asyncio
 import os
 import uuid
 import warnings
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -30,15 +29,16 @@ from devops_api import __version__
 from devops_api import metrics as catalogue
 from devops_api.errors import ProblemError
 from devops_api.logs import Logs
-from devops_api.metrics import BORN, BORN_FAILURES, HTTP_METHODS, OTHER, REQUEST_ERRORS, Metric
+from devops_api.metrics import Metric
 from devops_api.settings import Settings
-from devops_api.telemetry_accumulators import Count, Histogram, Series, TraceIds
+from devops_api.telemetry_accumulators import Count, Histogram, TraceIds
 from devops_api.telemetry_exposition import Exposition, render
 from devops_api.telemetry_otlp import Losses, open_pipelines, shut_down
-from devops_api.telemetry_sampling import Sampler, trace_id_of
+from devops_api.telemetry_requests import RouteTelemetry, SilentRoute, create_request_histograms
+from devops_api.telemetry_sampling import Sampler, create_trace_ids, trace_id_of
 from devops_api.telemetry_sdk import Accumulated, PrometheusReader
 
-__all__ = ["Telemetry", "TraceIds", "create_telemetry", "trace_id_of"]
+__all__ = ["Telemetry", "TraceIds", "create_telemetry", "create_trace_ids", "trace_id_of"]
 
 LOOP_PROBE_S: Final = 0.05
 REFRESH_S: Final = 5.0
@@ -55,68 +55,6 @@ _REASONS: Final = dict(zip((400, 422, 409, 412, 413), catalogue.REJECTIONS, stri
 
 Read = Callable[[], float]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class RouteTelemetry:
-    """The requests of one route."""
-
-    def __init__(self, histogram: Histogram, route: str) -> None:
-        self._histogram = histogram
-        self._route = route
-        self._series: dict[tuple[str, int, str | None, int], Series] = {}
-        for method, status in BORN.get(route, ()):
-            self._find(method, status, None, 1)
-            for failure, error_type in BORN_FAILURES:
-                self._find(method, failure, error_type, 1)
-
-    def record(  # noqa: PLR0917 - on the path of every request, where names cost
-        self,
-        method: str,
-        status: int,
-        duration_s: float,
-        error_type: str | None = None,
-        trace_ids: TraceIds | None = None,
-        minor: int = 1,
-    ) -> None:
-        """Count an answered request of HTTP/1.`minor`."""
-        series = self._series.get((method, status, error_type, minor))
-        if series is None:
-            series = self._find(method, status, error_type, minor)
-        if trace_ids is not None:
-            series.record(duration_s, trace_ids)
-            return
-        series.counts[bisect_left(series.bounds, duration_s)] += 1
-        series.total += duration_s
-
-    def _find(self, method: str, status: int, error_type: str | None, minor: int) -> Series:
-        """The series of these attributes, brought into their closed sets; only such keys are kept."""
-        key = (
-            method if method in HTTP_METHODS else OTHER,
-            status,
-            error_type if error_type is None or error_type in REQUEST_ERRORS else OTHER,
-            1 if minor else 0,
-        )
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = self._histogram.open_series(self._describe(*key))
-        return series
-
-    def _describe(self, method: str, status: int, error_type: str | None, minor: int) -> dict[str, str | int]:
-        attributes: dict[str, str | int] = {
-            "http.request.method": method,
-            "url.scheme": "http",
-            "network.protocol.version": f"1.{minor}",
-            "http.route": self._route,
-            "http.response.status_code": status,
-        }
-        return attributes if error_type is None else attributes | {"error.type": error_type}
-
-
-class SilentRoute(RouteTelemetry):
-    """What a route gets where OpenTelemetry is turned off."""
-
-    def record(self, *_: object) -> None:
-        """Do nothing."""
 
 
 class WriterTelemetry:
@@ -137,11 +75,12 @@ class Telemetry:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], logs: Logs) -> None:
         self.is_disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        self.makes_spans = False  # Where nobody takes them, the ids of a sampled request are enough.
         self.traced_in_flight = 0
         self.items_created, self.items_updated, self.items_deleted, self.items_imported = (Count() for _ in range(4))
         self.items_rejected = {reason: Count() for reason in catalogue.REJECTIONS}
         self.losses = Losses()
-        self._requests = Histogram(catalogue.REQUEST_DURATION)
+        self._requests = create_request_histograms()
         self.store_operations = Histogram(catalogue.STORE_DURATION)
         self._loop_delay = Histogram(catalogue.LOOP_DELAY)
         writer = [Histogram(m) for m in (catalogue.WRITER_WAIT, catalogue.WRITER_COMMIT, catalogue.WRITER_BATCH)]
@@ -162,7 +101,7 @@ class Telemetry:
             self._shutdowns: Any = ()
             return
         resource = _create_resource(environment)
-        accumulated = Accumulated((self._requests, self.store_operations, self._loop_delay, *writer))
+        accumulated = Accumulated((*self._requests, self.store_operations, self._loop_delay, *writer))
         reader = PrometheusReader(accumulated)
         pipelines = open_pipelines(environment, resource, accumulated, self.losses)
         self._registry = reader.registry
@@ -171,12 +110,13 @@ class Telemetry:
         readers = [reader, *([pipelines.metrics] if pipelines.metrics else [])]
         provider = MeterProvider(readers, resource, shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter())
         self._meter = provider.get_meter("devops_api", __version__)
-        # The decision to sample is made before the tracer is asked.
-        tracers = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
         if pipelines.spans is not None:
+            # The decision to sample is made before the tracer is asked.
+            tracers = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
             tracers.add_span_processor(pipelines.spans)
-        self._tracer = tracers.get_tracer("devops_api", __version__)
-        self._middleware = _create_middleware(tracers)
+            self._tracer = tracers.get_tracer("devops_api", __version__)
+            self._middleware = _create_middleware(tracers)
+            self.makes_spans = True
         _observe_process(provider)
         self._observe_own()
 
@@ -200,28 +140,30 @@ class Telemetry:
             self.traced_in_flight -= 1
         return response
 
-    def current_trace(self) -> TraceIds | None:
+    def current_trace(self) -> TraceIds:
         """The trace and the span that are being recorded."""
         place = trace.get_current_span().get_span_context()
-        if not place.is_valid:
-            return None
         return TraceIds(trace.format_trace_id(place.trace_id), trace.format_span_id(place.span_id))
 
     @contextmanager
     def start_store_span(self, operation: str) -> Iterator[None]:
-        """A child of the request's span, where it has one; it carries the type of what is raised within."""
+        """A child of the request's span, where it has one; it carries the type of what is raised within.
+
+        It is not made the current span, which would cost as much again: a store has no children of its own.
+        """
         if not trace.get_current_span().is_recording():
             yield
             return
         attributes = {"db.system.name": "sqlite", "db.operation.name": operation, "db.collection.name": "items"}
-        with self._tracer.start_as_current_span(
-            f"{operation} items", kind=trace.SpanKind.CLIENT, attributes=attributes, record_exception=False
-        ) as span:
-            try:
-                yield
-            except BaseException as error:
-                span.set_attribute("error.type", type(error).__qualname__)
-                raise
+        span = self._tracer.start_span(f"{operation} items", kind=trace.SpanKind.CLIENT, attributes=attributes)
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(trace.StatusCode.ERROR)
+            raise
+        finally:
+            span.end()
 
     def observe(self, metric: Metric, read: Read, attributes: Mapping[str, str] | None = None) -> None:
         """Ask `read` for a gauge's or a total's value at each collection, in another thread."""

@@ -7,11 +7,11 @@ trace id where it is a ratio alone; both are the caller's own choice, and hold u
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from random import random
+from random import getrandbits, random
 from time import monotonic
 from typing import Final
 
-from devops_api.telemetry_accumulators import Count
+from devops_api.telemetry_accumulators import Count, TraceIds
 
 DEFAULT_SAMPLER: Final = "parentbased_traceidratio"
 DEFAULT_RATIO: Final = 0.01
@@ -50,6 +50,12 @@ def trace_id_of(header: str | None) -> str | None:
     """The trace that a request belongs to, sampled or not."""
     parent = read_traceparent(header) if header else None
     return parent.trace_id if parent else None
+
+
+def create_trace_ids(header: str | None) -> TraceIds:
+    """A place in the caller's trace, or in a new one, for a request of which no span is made."""
+    trace_id = trace_id_of(header) or f"{getrandbits(128) or 1:032x}"  # Zero would be no id.
+    return TraceIds(trace_id, f"{getrandbits(64) or 1:016x}")
 
 
 class Sampler:

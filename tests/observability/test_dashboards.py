@@ -36,7 +36,7 @@ EACH_TARGET = pytest.mark.parametrize(
 )
 VALUES = {"job": ".+", "instance": ".+", "route": ".+", "__rate_interval": "1m", "__range": "1h", "__interval": "15s"}
 RECORDED = {rule["record"] for rule in load_rules() if "record" in rule}
-UNITS = {"reqps", "percentunit", "s", "short", "bytes", "ops", "none", "dtdurations", "cps", "string"}
+UNITS = {"binBps", "reqps", "percentunit", "s", "short", "bytes", "ops", "none", "dtdurations", "cps", "string"}
 
 # The conventions call the number of open files `count`.
 GAUGES = {metric.prometheus_name for metric in CATALOGUE if metric.kind in {"gauge", "updowncounter"}}
