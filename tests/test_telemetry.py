@@ -335,7 +335,7 @@ async def test_attributes_outside_of_their_sets_become_other(start_bench: StartB
     for number in range(50):
         recorder.record_unanswered(f"M{number}", 200, 0.1, f"Error{number}", None, number)
     assert len(recorder._recorders) <= 2
-    series = [found.duration.attributes for found in recorder._recorders.values()]
+    series = [duration.attributes for duration, *_ in recorder._recorders.values()]
     (found,) = [attributes for attributes in series if attributes["network.protocol.version"] == "1.1"]
     assert found["http.request.method"] == HTTP_METHODS[-1]
     assert found["error.type"] == REQUEST_ERRORS[-1]

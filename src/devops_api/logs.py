@@ -25,7 +25,7 @@ from devops_api.items import format_time
 
 PENDING_MAX: Final = 10_000
 # What arrives within it is written at once: each waking of the writer takes the interpreter from the requests.
-GATHER_S: Final = 0.05
+GATHER_S: Final = 0.25
 LINES_AT_ONCE: Final = 1_000
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -68,6 +68,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "request_failed": Event("error", ("error",), "A request was answered with a 5xx."),
     "library": Event("warning", ("logger", "message", "error"), "A library had something to say."),
+    "metrics_stale": Event("error", ("error",), "What a metric shows of the service's state could not be asked for."),
     "log_dropped": Event("warning", ("count",), "Lines were lost because standard output was not read in time."),
 }
 

@@ -7,6 +7,7 @@ flushes the telemetry, all within the stop time-out.
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final
@@ -26,12 +27,14 @@ LISTEN_BACKLOG: Final = 1_024
 SETTLE_S: Final = 0.05  # for the first request of a connection that was accepted last to be read
 FLUSH_SHARE: Final = 0.2  # of the stop time-out: for the store, the telemetry and the log
 STREAM_SHARE: Final = 0.4  # of what is left after the drain delay: for streams to end at a chunk once they are told to
+SWITCH_INTERVAL_S: Final = 0.001  # How long a thread that renders metrics or reads many rows may keep requests waiting.
 _LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 def run_service(settings: Settings, environment: Mapping[str, str]) -> None:
     """Serve until SIGTERM or SIGINT. ListenError, StoreRefusedError, StoreUnavailableError where that cannot start."""
     logs = open_logs(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         uvloop.run(_run_until_signal(settings, environment, logs))
     finally:

@@ -1,7 +1,7 @@
 """OpenTelemetry for the service: what is measured, which requests are traced, and the text of `/metrics`.
 
-Each request pays for a comparison (is it sampled?) and an accumulator's bisect and additions; everything else happens
-at collection, off the event loop.
+Each request pays for a comparison (is it sampled?) and for appending what it observed to lists; everything else happens
+later, many observations in one go, or off the event loop.
 """
 
 import asyncio
@@ -85,6 +85,7 @@ class Telemetry:
         self._loop_delay = Histogram(catalogue.LOOP_DELAY)
         writer = [Histogram(m) for m in (catalogue.WRITER_WAIT, catalogue.WRITER_COMMIT, catalogue.WRITER_BATCH)]
         self.writer = WriterTelemetry(*writer)
+        self._histograms = (*self._requests, self.store_operations, self._loop_delay, *writer)
         self._routes: dict[str, RouteTelemetry] = {}
         self._sampler = Sampler(environment, settings.forced_samples_per_s)
         self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
@@ -100,8 +101,10 @@ class Telemetry:
             self._registry = CollectorRegistry()
             self._shutdowns: Any = ()
             return
+        # Read once for the whole process, by whichever instrumentation comes first.
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
         resource = _create_resource(environment)
-        accumulated = Accumulated((*self._requests, self.store_operations, self._loop_delay, *writer))
+        accumulated = Accumulated(self._histograms)
         reader = PrometheusReader(accumulated)
         pipelines = open_pipelines(environment, resource, accumulated, self.losses)
         self._registry = reader.registry
@@ -222,7 +225,10 @@ class Telemetry:
 
     async def _refresh(self) -> None:
         for refresh in self._refreshers:
-            await refresh()
+            try:
+                await refresh()
+            except Exception as error:  # noqa: BLE001 - what is known otherwise is shown all the same
+                self._logs.emit("metrics_stale", error=error)
 
     async def _probe(self) -> None:
         delay = self._loop_delay.open_series()
@@ -232,6 +238,8 @@ class Telemetry:
             due_s = loop.time() + LOOP_PROBE_S
             await asyncio.sleep(LOOP_PROBE_S)
             delay.record(max(loop.time() - due_s, 0.0))
+            for histogram in self._histograms:
+                histogram.fold()
             if due_s - refreshed_s > REFRESH_S:
                 refreshed_s = due_s
                 await self._refresh()
@@ -279,10 +287,9 @@ def _create_resource(environment: Mapping[str, str]) -> Resource:
 def _create_middleware(tracers: TracerProvider) -> Any:
     """The middleware that makes request spans.
 
-    It depends on globals that only `instrument()` sets (open-telemetry/opentelemetry-python-contrib#2859), and reads
-    the choice of conventions from the process's environment; its own metrics go nowhere.
+    It depends on globals that only `instrument()` sets (open-telemetry/opentelemetry-python-contrib#2859); its own
+    metrics go nowhere.
     """
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     instrumentor = AioHttpServerInstrumentor()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -57,6 +57,7 @@ class Accumulated:
         return MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *others])
 
     def _make_metric(self, histogram: Histogram, now_ns: int) -> SdkMetric:
+        histogram.fold()
         points = [self._make_point(series, now_ns) for series in histogram]
         data = SdkHistogram(points, AggregationTemporality.CUMULATIVE)
         return SdkMetric(histogram.metric.name, histogram.metric.help, histogram.metric.unit, data)
