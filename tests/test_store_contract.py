@@ -424,3 +424,10 @@ async def test_a_caller_that_gives_up_harms_nobody(store: ItemStore) -> None:
         assert not isinstance(result, BaseException)
         assert await store.get(result.item.id) == result.item
     assert 20 <= await store.count() <= 40
+
+
+async def test_a_store_may_be_closed_more_than_once(open_store: OpenStore) -> None:
+    store = open_store()
+    async with asyncio.timeout(10):
+        await asyncio.gather(store.close(), store.close())
+        await store.close()

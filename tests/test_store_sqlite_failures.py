@@ -186,6 +186,8 @@ async def test_damage_that_shows_while_serving_is_a_clear_refusal(tmp_path: Path
     with pytest.raises(StoreUnavailableError, match="damaged"):
         async for _ in store.export(ItemQuery()):
             pass
+    with pytest.raises(StoreUnavailableError, match="damaged"):
+        await store.ping()
     await store.close()
 
 

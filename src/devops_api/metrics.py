@@ -107,7 +107,9 @@ ACTIVE_REQUESTS: Final = Metric(
     "Requests that were let in and are not answered yet, probes left out.",
 )
 SHED: Final = Metric("items.requests.shed", "counter", "{request}", "Requests turned away with a 503 at the door.")
-READY: Final = Metric("items.ready", "gauge", "", "Whether requests are welcome: 1, or 0 while draining.")
+READY: Final = Metric(
+    "items.ready", "gauge", "", "Whether requests are welcome: 1, or 0 while draining or without a store that works."
+)
 
 # Items
 

@@ -1,5 +1,6 @@
 """The embedded store: SQLite in one file, written by one thread, read on the event loop where that is quick."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from devops_api import store_sqlite_writes as writes
 from devops_api.errors import NotFoundError, StoreUnavailableError
 from devops_api.items import Item, ItemFields, sequence_of
 from devops_api.store import ChunkOutcome, Created, IdempotencyKey, ItemQuery, Page
-from devops_api.store_sqlite_file import DATABASE_ERRORS, UseLock, explain_error, open_writer
+from devops_api.store_sqlite_file import DATABASE_ERRORS, Diagnosis, UseLock, open_writer
 from devops_api.store_sqlite_queries import SELECT_COUNT, SELECT_ONE, find_page, is_bounded, read_item
 from devops_api.store_sqlite_readers import LoopReader, Readers
 from devops_api.store_sqlite_writer import SilentObserver, StoreObserver, Writer
@@ -30,17 +31,19 @@ class SqliteStore:
 
     def __init__(self, path: Path, observer: StoreObserver) -> None:
         self._path = path
+        self._diagnosis = Diagnosis()
+        self._closing: asyncio.Future[None] | None = None
         self._lock = UseLock(path, is_alone=False)
         try:
             connection = open_writer(path)
             self._inode = path.stat().st_ino
             self._reader = LoopReader(path)
-            self._readers = Readers(path)
+            self._readers = Readers(path, self._diagnosis)
         except BaseException:
             self._lock.release()
             raise
         self._connection = connection
-        self._writer = Writer(connection, observer)
+        self._writer = Writer(connection, observer, self._diagnosis)
 
     @property
     def writer_queue_length(self) -> int:
@@ -78,7 +81,7 @@ class SqliteStore:
             except apsw.BusyError:
                 rows = await self._readers.run(lambda reader: reader.execute(SELECT_ONE, (sequence,)).fetchall())
             except DATABASE_ERRORS as error:
-                raise explain_error(error) from error
+                raise self._diagnosis.explain(error) from error
             if rows and rows[0][0] == item_id:
                 return read_item(rows[0])
         raise NotFoundError("There is no such item")
@@ -115,6 +118,8 @@ class SqliteStore:
             raise StoreUnavailableError("The file of the database was moved or removed; start the service again")
         if _room_beside(self._path) < ROOM_BYTES:
             raise StoreUnavailableError("The disk that holds the database is full")
+        if self._diagnosis.is_damaged:
+            raise StoreUnavailableError("The database is damaged; restore a backup")
         await self.count()
         if monotonic() - self._writer.written_at > WRITE_TRUSTED_S:
             await self._writer.submit(writes.check)
@@ -126,10 +131,15 @@ class SqliteStore:
         except apsw.BusyError:
             return await self._readers.run(read)
         except DATABASE_ERRORS as error:
-            raise explain_error(error) from error
+            raise self._diagnosis.explain(error) from error
 
     async def close(self) -> None:
         """See `ItemStore.close`."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await self._writer.stop()
         await self._readers.close()
         self._reader.close()

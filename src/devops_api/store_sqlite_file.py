@@ -43,6 +43,19 @@ DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)  # tex
 DATABASE_ERRORS: Final = (apsw.Error, UnicodeDecodeError)
 
 
+class Diagnosis:
+    """Explains errors, and remembers what only a restored backup mends."""
+
+    def __init__(self) -> None:
+        self.is_damaged = False
+
+    def explain(self, error: Exception) -> StoreUnavailableError:
+        """See `explain_error`; may be called from any thread."""
+        if isinstance(error, DAMAGE):
+            self.is_damaged = True
+        return explain_error(error)
+
+
 def explain_error(error: Exception) -> StoreUnavailableError:
     """The problem that clients are told of, without the path of the file."""
     for kind, meaning in _MEANINGS:

@@ -15,7 +15,7 @@ import apsw
 from devops_api.errors import StoreUnavailableError
 from devops_api.items import Item
 from devops_api.store import ItemQuery
-from devops_api.store_sqlite_file import DATABASE_ERRORS, explain_error, open_reader
+from devops_api.store_sqlite_file import DATABASE_ERRORS, Diagnosis, open_reader
 from devops_api.store_sqlite_queries import create_source, read_item, select_all
 
 LOOP_CACHE_KIB: Final = 8 * 1024
@@ -69,8 +69,9 @@ class LoopReader:
 class Readers:
     """A pool of threads, each read on a connection of its own that stops when the task that asked is cancelled."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, diagnosis: Diagnosis) -> None:
         self._path = path
+        self._diagnosis = diagnosis
         self._is_closed = False
         self._pool = ThreadPoolExecutor(THREADS, "store-reader")
         self._idle: SimpleQueue[apsw.Connection] = SimpleQueue()
@@ -113,7 +114,7 @@ class Readers:
             stop.set()
             raise
         except DATABASE_ERRORS as error:
-            raise explain_error(error) from error
+            raise self._diagnosis.explain(error) from error
 
     def _read(self, read: Callable[[apsw.Connection], T], stop: Event) -> T:
         connection = self._idle.get()

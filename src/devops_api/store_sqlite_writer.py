@@ -12,7 +12,7 @@ import apsw
 
 from devops_api.errors import ConflictError, StoreUnavailableError
 from devops_api.items import Item, ItemFields
-from devops_api.store_sqlite_file import DAMAGE, DATABASE_ERRORS, explain_error
+from devops_api.store_sqlite_file import DAMAGE, DATABASE_ERRORS, Diagnosis
 from devops_api.store_sqlite_writes import create_each
 
 CHANGES_MAX: Final = 1_024  # in one transaction, so that the first of them does not wait for ever
@@ -49,12 +49,13 @@ Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
 class Writer:
     """The thread that owns the writing connection. Its methods are called on one event loop, `stop` last."""
 
-    def __init__(self, connection: apsw.Connection, observer: StoreObserver) -> None:
+    def __init__(self, connection: apsw.Connection, observer: StoreObserver, diagnosis: Diagnosis) -> None:
         self.queue_length = 0
         self.written_at = -1.0
         self._connection = connection
         self._execute = connection.execute
         self._observer = observer
+        self._diagnosis = diagnosis
         self._queue: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
         self._tick: list[Job] = []
         self._is_stopping = False
@@ -136,7 +137,7 @@ class Writer:
             if isinstance(error, DAMAGE) and len(jobs) > 1:
                 # Whoever keeps clear of the damage is served.
                 return [outcome for job in jobs for outcome in self._commit([job])]
-            return [(job.future, None, _failure(error)) for job in jobs]
+            return [(job.future, None, self._explain(error)) for job in jobs]
 
     def _write_together(self, jobs: Sequence[Job]) -> list[Outcome]:
         self._execute("BEGIN IMMEDIATE")
@@ -167,6 +168,12 @@ class Writer:
         self._execute("RELEASE change")
         return result, error
 
+    def _explain(self, error: Exception) -> Exception:
+        """What one caller is told; each gets an exception of its own, since callers add to it."""
+        if isinstance(error, DATABASE_ERRORS):
+            return self._diagnosis.explain(error)
+        return RuntimeError(f"The writer failed: {error!r}")
+
     def _roll_back(self) -> None:
         with contextlib.suppress(apsw.Error):
             if self._connection.in_transaction:
@@ -181,11 +188,6 @@ class Writer:
                 future.set_result(result)
             else:
                 future.set_exception(error)
-
-
-def _failure(error: Exception) -> Exception:
-    """What one caller is told; each gets an exception of its own, since callers add to it."""
-    return explain_error(error) if isinstance(error, DATABASE_ERRORS) else RuntimeError(f"The writer failed: {error!r}")
 
 
 def _first_of(waiting: Sequence[Job]) -> Sequence[Job]:

@@ -5,9 +5,6 @@ later, many observations in one go, or off the event loop.
 """
 
 import asyncio
-import os
-import uuid
-import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,11 +13,8 @@ from typing import Any, Final
 
 from aiohttp import web
 from opentelemetry import trace
-from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor, create_aiohttp_middleware
-from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from prometheus_client import CollectorRegistry
@@ -33,6 +27,12 @@ from devops_api.metrics import Metric
 from devops_api.settings import Settings
 from devops_api.telemetry_accumulators import Count, Histogram, TraceIds
 from devops_api.telemetry_exposition import Exposition, render
+from devops_api.telemetry_instrumentation import (
+    choose_conventions,
+    create_middleware,
+    create_resource,
+    observe_process,
+)
 from devops_api.telemetry_otlp import Losses, open_pipelines, shut_down
 from devops_api.telemetry_requests import RouteTelemetry, SilentRoute, create_request_histograms
 from devops_api.telemetry_sampling import Sampler, create_trace_ids, trace_id_of
@@ -44,13 +44,6 @@ LOOP_PROBE_S: Final = 0.05
 REFRESH_S: Final = 5.0
 FLUSH_SHARE: Final = 0.1  # of the stop time-out, for what is not yet sent
 FLUSH_MAX_S: Final = 5.0
-_PROCESS_METRICS: Final[dict[str, list[str] | None]] = {
-    "process.cpu.time": ["user", "system"],
-    "process.memory.usage": None,
-    "process.open_file_descriptor.count": None,
-    "cpython.gc.collections": None,
-}
-
 _REASONS: Final = dict(zip((400, 422, 409, 412, 413), catalogue.REJECTIONS, strict=True))
 
 Read = Callable[[], float]
@@ -101,9 +94,8 @@ class Telemetry:
             self._registry = CollectorRegistry()
             self._shutdowns: Any = ()
             return
-        # Read once for the whole process, by whichever instrumentation comes first.
-        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-        resource = _create_resource(environment)
+        choose_conventions()
+        resource = create_resource(environment)
         accumulated = Accumulated(self._histograms)
         reader = PrometheusReader(accumulated)
         pipelines = open_pipelines(environment, resource, accumulated, self.losses)
@@ -118,9 +110,9 @@ class Telemetry:
             tracers = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
             tracers.add_span_processor(pipelines.spans)
             self._tracer = tracers.get_tracer("devops_api", __version__)
-            self._middleware = _create_middleware(tracers)
+            self._middleware = create_middleware(tracers)
             self.makes_spans = True
-        _observe_process(provider)
+        observe_process(provider)
         self._observe_own()
 
     def bind_route(self, route: str) -> RouteTelemetry:
@@ -272,34 +264,3 @@ def _never(_: str | None) -> bool:
 def create_telemetry(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Telemetry:
     """The telemetry that the environment asks for; its OTEL_ variables have been checked."""
     return Telemetry(settings, environment, logs)
-
-
-def _create_resource(environment: Mapping[str, str]) -> Resource:
-    """What the service is called; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME have the last word."""
-    defaults = {
-        "service.name": environment.get("OTEL_SERVICE_NAME") or "devops-api",
-        "service.version": __version__,
-        "service.instance.id": str(uuid.uuid4()),
-    }
-    return Resource.create(defaults | dict(OTELResourceDetector().detect().attributes))
-
-
-def _create_middleware(tracers: TracerProvider) -> Any:
-    """The middleware that makes request spans.
-
-    It depends on globals that only `instrument()` sets (open-telemetry/opentelemetry-python-contrib#2859); its own
-    metrics go nowhere.
-    """
-    instrumentor = AioHttpServerInstrumentor()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        instrumentor.instrument(skip_dep_check=True)
-        instrumentor.uninstrument()
-    return create_aiohttp_middleware(tracer_provider=tracers)
-
-
-def _observe_process(provider: MeterProvider) -> None:
-    """Process and CPython metrics; the instrumentor is a singleton, and a process may hold more than one service."""
-    instrumentor = SystemMetricsInstrumentor(config=_PROCESS_METRICS)
-    instrumentor.instrument(meter_provider=provider, skip_dep_check=True)
-    instrumentor.uninstrument()
