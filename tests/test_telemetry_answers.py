@@ -197,14 +197,25 @@ async def test_an_export_has_the_time_that_its_reader_took(running: Running) -> 
     assert 0.4 <= await read_time(running, http_route="/items/export", http_response_status_code="200") < 5
 
 
-async def test_an_export_that_is_cut_because_it_takes_too_long_is_a_failure(start_service: StartService) -> None:
+async def test_an_export_that_is_cut_because_its_reader_is_slow_is_the_readers(start_service: StartService) -> None:
     running = await start_service(export_timeout_s=0.3)
     await fill(running)
     async with begin_export(running):
         await asyncio.sleep(0.5)
         counts = await count(running)
     del counts["POST", "/items/batch", "201", ""]
-    assert counts == {("GET", "/items/export", "500", "_OTHER"): 1}
+    assert counts == {("GET", "/items/export", "499", ""): 1}
+
+
+async def test_an_export_that_is_cut_because_the_store_is_slow_is_a_failure(start_service: StartService) -> None:
+    running = await start_service(export_timeout_s=0.0001)
+    await fill(running)
+    with suppress(asyncio.IncompleteReadError):
+        async with begin_export(running) as reader:
+            await reader.read()
+    counts = await count(running)
+    del counts["POST", "/items/batch", "201", ""]
+    assert counts == {("GET", "/items/export", "500", "TimedOutError"): 1}
 
 
 @pytest.mark.parametrize(

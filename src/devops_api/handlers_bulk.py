@@ -18,6 +18,7 @@ from devops_api.errors import (
     NotAcceptableError,
     SlowRequestError,
     StoreUnavailableError,
+    TimedOutError,
     UnavailableError,
 )
 from devops_api.exports import ENCODERS
@@ -97,16 +98,22 @@ class BulkHandlers:
         if request.method == "HEAD":
             return response
         header, encode = ENCODERS[media_type]
-        count, is_complete = 0, False
+        count, is_complete, is_sending = 0, False, False
         try:
             await response.write(header)
             async with asyncio.timeout(self._export_timeout_s), aclosing(self._store.export(query)) as chunks:
                 async for chunk in chunks:
+                    is_sending = True
                     await response.write(encode(chunk))
+                    is_sending = False
                     count += len(chunk)
                     if self._gate.is_stopping:
                         raise UnavailableError("The service is stopping")
             is_complete = True
+        except TimeoutError:
+            if is_sending:  # A client that reads slowly is no failure of the service.
+                raise ConnectionResetError("the export was not read in time") from None
+            raise TimedOutError(f"The export took longer than {self._export_timeout_s:g} s") from None
         finally:
             self._endpoint.emit("items_exported", request, count=count, is_complete=is_complete)
         return response
