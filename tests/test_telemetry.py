@@ -327,6 +327,18 @@ async def test_a_stream_that_crashes_after_its_first_bytes_is_a_failure(start_be
     assert found.count_by("http_response_status_code", "error_type") == {("500", "_OTHER"): 1}
 
 
+async def test_what_handlers_raise_for_aiohttp_to_answer_is_counted(start_bench: StartBench) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPBadGateway if request.query else web.HTTPGone
+
+    bench = await start_bench(answer)
+    for query in ("", "", "?x=1"):
+        async with bench.client.get(f"/here{query}") as reply:
+            assert reply.status == (502 if query else 410)
+    found = await bench.scrape()
+    assert found.count_by("http_response_status_code", "error_type") == {("410", ""): 2, ("502", "_OTHER"): 1}
+
+
 async def test_attributes_outside_of_their_sets_become_other(start_bench: StartBench) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.Response()

@@ -169,9 +169,9 @@ class Endpoint:
                 else:
                     call.trace = create_trace_ids(traceparent)
                     response = await respond(request)
-            except (asyncio.CancelledError, ConnectionError):
-                status = _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
+            except (asyncio.CancelledError, ConnectionError, web.HTTPException) as error:
                 duration_s, minor = perf_counter() - started, request.version.minor
+                status = _status_of(error, call)
                 recorder.record_unanswered(request.method, status, duration_s, call.error_type, call.trace, minor)
                 raise
             if not response.prepared:
@@ -234,6 +234,15 @@ def _require_unanswered(request: web.Request, error: Exception) -> None:
     """Break the connection where a reply has begun: its end is missing, and the client must see that."""
     if request.writer.output_size:
         raise ConnectionResetError("the reply broke off") from error
+
+
+def _status_of(error: BaseException, call: Call) -> int:
+    """What a request is counted under that is not answered here: by aiohttp, or not at all."""
+    if isinstance(error, web.HTTPException):
+        if error.status >= _SERVER_ERROR:
+            call.error_type = type(error).__qualname__
+        return error.status
+    return _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
 
 
 def _time_out(request: web.Request, limit_s: float) -> ProblemError:
