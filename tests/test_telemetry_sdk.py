@@ -164,7 +164,8 @@ async def ask(client: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
         await asyncio.sleep(0.2)
         try:
             async with client.get(url) as reply:
-                if data := (await reply.json())["data"]:
+                # Prometheus answers 503 in plain text while it starts.
+                if reply.status == 200 and (data := (await reply.json())["data"]):
                     return data
         except OSError:
             continue
