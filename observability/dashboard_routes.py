@@ -2,12 +2,21 @@
 
 from typing import Any
 
-from devops_api.metrics import REQUEST_SIZE, RESPONSE_SIZE, Metric
+from devops_api.metrics import HTTP_METHODS, REQUEST_ERRORS, REQUEST_SIZE, RESPONSE_SIZE, Metric
 from observability import queries as q
 from observability.boards import Row
-from observability.frame import ERROR_STEPS, LATENCY_STEPS, frame_board
+from observability.frame import ERROR_STEPS, ERROR_TOP, LATENCY_STEPS, ROUTE_COLOURS, frame_board
 from observability.objectives import ROUTES_UID
-from observability.panels import QUANTILE_COLOURS, STATUS_CLASS_COLOURS, Panel, Query, heatmap_of, stat, timeseries
+from observability.panels import (
+    QUANTILE_COLOURS,
+    STATUS_CLASS_COLOURS,
+    Panel,
+    Query,
+    heatmap_of,
+    spread_hues,
+    stat,
+    timeseries,
+)
 
 
 def create_routes() -> dict[str, Any]:
@@ -67,6 +76,7 @@ def _outcomes() -> Row:
                 width=8,
                 colours=STATUS_CLASS_COLOURS,
                 is_stacked=True,
+                soft_maximum=1,
             ),
             timeseries(
                 "Requests per second by method",
@@ -74,6 +84,8 @@ def _outcomes() -> Row:
                 [Query(q.request_rate(q.ONE_ROUTE, labels=("http_request_method",)), "{{http_request_method}}")],
                 unit="reqps",
                 width=8,
+                colours=spread_hues(HTTP_METHODS),
+                soft_maximum=1,
             ),
             timeseries(
                 "Failed requests per second by error",
@@ -81,6 +93,8 @@ def _outcomes() -> Row:
                 [Query(q.error_rate_by_type(q.ONE_ROUTE), "{{error_type}}")],
                 unit="reqps",
                 width=8,
+                colours=spread_hues(REQUEST_ERRORS),
+                soft_maximum=1,
             ),
         ],
     )
@@ -105,7 +119,7 @@ def _durations() -> Row:
             ),
             heatmap_of(
                 "How long requests take",
-                "Each column's requests by their duration: the darker, the more. Dots are traces.",
+                "Each column's requests by their duration: the stronger the colour, the more. Dots are traces.",
                 Query(q.latency_buckets(q.ONE_ROUTE), "{{le}}", has_exemplars=True),
                 unit="s",
                 width=12,
@@ -116,6 +130,7 @@ def _durations() -> Row:
                 [Query(q.latency(0.95, q.ONE_ROUTE, labels=("http_route",)), "{{http_route}}")],
                 unit="s",
                 width=12,
+                colours=ROUTE_COLOURS,
                 steps=LATENCY_STEPS,
             ),
             timeseries(
@@ -124,6 +139,8 @@ def _durations() -> Row:
                 [Query(q.error_ratio(q.ONE_ROUTE, labels=("http_route",)), "{{http_route}}")],
                 unit="percentunit",
                 width=12,
+                colours=ROUTE_COLOURS,
+                soft_maximum=ERROR_TOP,
                 steps=ERROR_STEPS,
             ),
         ],
@@ -134,7 +151,11 @@ def _sizes() -> Row:
     return Row(
         "Size",
         [
-            _size_of("Size of replies", "What half, 95 % and 99 % of replies' bodies stay below.", RESPONSE_SIZE),
+            _size_of(
+                "Size of replies",
+                "What half, 95 % and 99 % of replies' bodies stay below. Buckets are wide: take it roughly.",
+                RESPONSE_SIZE,
+            ),
             _size_of("Size of requests", "The same of requests' bodies, of requests that have one.", REQUEST_SIZE),
             timeseries(
                 "Bytes per second",

@@ -7,10 +7,11 @@ from observability import queries as q
 from observability.boards import Row
 from observability.frame import LAG_STEPS, frame_board
 from observability.objectives import DISK_LEFT_LEAST, RUNTIME_UID
-from observability.panels import GREEN, ORANGE, RED, YELLOW, Query, Step, Word, stat, timeseries
+from observability.panels import GREEN, ORANGE, RED, YELLOW, Query, Step, Word, spread_hues, stat, timeseries
 
 READY: Final = {0: Word("No", RED), 1: Word("Yes", GREEN)}
 DISK_STEPS: Final = (Step(None, RED), Step(DISK_LEFT_LEAST, YELLOW), Step(2.5 * DISK_LEFT_LEAST, GREEN))
+OPERATION_COLOURS: Final = spread_hues(m.STORE_OPERATIONS)
 SPREAD_COLOURS: Final = {"p50": GREEN, "p99": ORANGE}
 
 
@@ -97,6 +98,7 @@ def _process() -> Row:
                 [Query(q.counter_rate(m.CPU_TIME, labels=("type",)), "{{type}}")],
                 unit="none",
                 width=8,
+                colours=spread_hues(("user", "system")),
                 is_stacked=True,
             ),
             timeseries(
@@ -147,6 +149,8 @@ def _store() -> Row:
                 [Query(q.observation_rate(m.STORE_DURATION, labels=by_operation), "{{db_operation_name}}")],
                 unit="ops",
                 width=8,
+                colours=OPERATION_COLOURS,
+                soft_maximum=1,
             ),
             timeseries(
                 "Store operations, p99",
@@ -154,6 +158,7 @@ def _store() -> Row:
                 [Query(q.observed_quantile(0.99, m.STORE_DURATION, labels=by_operation), "{{db_operation_name}}")],
                 unit="s",
                 width=8,
+                colours=OPERATION_COLOURS,
             ),
             timeseries(
                 "Store errors per second",
@@ -161,6 +166,7 @@ def _store() -> Row:
                 [Query(q.store_errors(), "{{db_operation_name}}")],
                 unit="ops",
                 width=8,
+                colours=OPERATION_COLOURS,
                 soft_maximum=1,
             ),
         ],
@@ -212,15 +218,19 @@ def _writer() -> Row:
                     Query(q.counter_rate(m.ITEMS_DELETED), "deleted"),
                     Query(q.counter_rate(m.ITEMS_IMPORTED), "of them imported"),
                 ],
-                unit="ops",
+                unit="short",
                 width=8,
+                colours=spread_hues(("created", "updated", "deleted", "of them imported")),
+                soft_maximum=1,
             ),
             timeseries(
                 "Items rejected per second",
                 "Requests and lines of imports that changed nothing because of what they asked, by reason.",
                 [Query(q.counter_rate(m.ITEMS_REJECTED, labels=("reason",)), "{{reason}}")],
-                unit="ops",
+                unit="short",
                 width=8,
+                colours=spread_hues(m.REJECTIONS),
+                soft_maximum=1,
             ),
             timeseries(
                 "Items stored",

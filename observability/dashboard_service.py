@@ -6,7 +6,9 @@ from observability import queries as q
 from observability.boards import Row
 from observability.frame import (
     BURN_STEPS,
+    BURN_TOP,
     ERROR_STEPS,
+    ERROR_TOP,
     LATENCY_STEPS,
     ONE_ROUTE_LINK,
     ZERO_STEPS,
@@ -28,8 +30,6 @@ from observability.objectives import (
 )
 from observability.panels import (
     GREEN,
-    ORANGE,
-    PURPLE,
     QUANTILE_COLOURS,
     RED,
     STATUS_CLASS_COLOURS,
@@ -39,6 +39,7 @@ from observability.panels import (
     Query,
     Step,
     Word,
+    spread_hues,
     stat,
     table,
     timeseries,
@@ -47,7 +48,7 @@ from observability.panels import (
 VERDICTS: Final = {0: Word("No", "green"), 1: Word("They wait", "orange"), 2: Word("They see errors", "red")}
 USERS: Final = (q.ITEM_ROUTES, q.ONE_ROUTE)  # Probes and scrapes are no users.
 BUDGET_STEPS: Final = (Step(None, RED), Step(0, YELLOW), Step(0.25, GREEN))
-BURN_COLOURS: Final = {"1h": RED, "6h": ORANGE, "1d": YELLOW}
+BURN_COLOURS: Final = spread_hues((W1H.name, W6H.name, W1D.name))  # Red and yellow are the dashed lines.
 
 
 def create_service() -> dict[str, Any]:
@@ -147,6 +148,7 @@ def _requests() -> Row:
                 width=8,
                 colours=STATUS_CLASS_COLOURS,
                 is_stacked=True,
+                soft_maximum=1,
             ),
             timeseries(
                 "Error ratio",
@@ -155,6 +157,7 @@ def _requests() -> Row:
                 unit="percentunit",
                 width=8,
                 colours={"5xx": RED},
+                soft_maximum=ERROR_TOP,
                 steps=ERROR_STEPS,
             ),
             timeseries(
@@ -211,7 +214,7 @@ def _burn(objective: Objective) -> Panel:
         unit="none",
         width=8,
         colours=BURN_COLOURS,
-        soft_maximum=FAST_BURN.factor,
+        soft_maximum=BURN_TOP,
         steps=BURN_STEPS,
     )
 
@@ -226,6 +229,6 @@ def _budget() -> Panel:
         width=8,
         minimum=-1,
         maximum=1,
-        colours={AVAILABILITY.name: GREEN, LATENCY.name: PURPLE},
-        steps=(Step(None, RED), Step(0, GREEN)),
+        colours=spread_hues([objective.name for objective in OBJECTIVES]),
+        steps=(Step(None, GREEN), Step(0, RED)),  # Only the line at 0 is drawn, in its step's colour.
     )

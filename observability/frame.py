@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from devops_api.metrics import BORN
 from observability import queries as q
 from observability.boards import Annotation, Row, Variable, create_board
 from observability.objectives import (
@@ -15,7 +16,7 @@ from observability.objectives import (
     SERVICE_UID,
     TELEMETRY_UID,
 )
-from observability.panels import BLUE, GREEN, RED, YELLOW, Link, Step
+from observability.panels import BLUE, GREEN, RED, YELLOW, Link, Step, spread_hues
 
 TITLES: Final = {
     SERVICE_UID: "Service",
@@ -31,9 +32,12 @@ ERROR_STEPS: Final = (
 )
 LATENCY_STEPS: Final = (Step(None, GREEN), Step(LATENCY_BOUND_S, RED))
 BURN_STEPS: Final = (Step(None, GREEN), Step(1, YELLOW), Step(FAST_BURN.factor, RED))
+BURN_TOP: Final = 1.1 * FAST_BURN.factor  # The axis ends a little above what pages, so that its line is seen.
+ERROR_TOP: Final = BURN_TOP * AVAILABILITY.budget
 LAG_STEPS: Final = (Step(None, GREEN), Step(LOOP_DELAY_BOUND_S, RED))
 ZERO_STEPS: Final = (Step(None, GREEN), Step(1e-9, RED))  # Anything above 0 is wrong.
 
+ROUTE_COLOURS: Final = spread_hues((*BORN, "/health", "/livez", "/readyz", "/metrics"))
 ONE_ROUTE_LINK: Final = Link("This route in depth", f"/d/{ROUTES_UID}?var-route=${{__value.raw}}&{KEPT}")
 JOB: Final = Variable("job", "What Prometheus calls the service.", q.REQUESTS, "job")
 INSTANCE: Final = Variable("instance", "Where it runs.", q.select(q.REQUESTS, q.SCOPE_RECORDED), "instance")

@@ -3,6 +3,7 @@
 Every panel has a description, a unit, a least value, thresholds that mean something (or none) and a legend that shows.
 """
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Required, TypedDict, TypeVar, Unpack
@@ -30,6 +31,10 @@ RED: Final = "red"
 BLUE: Final = "blue"
 PURPLE: Final = "purple"
 NEUTRAL: Final = "text"
+# Neither red, orange nor yellow: a line in one of these colours is no worse than its neighbours.
+HUES: Final = (
+    "#5794f2", "#b877d9", "#56a64b", "#33b5c6", "#e377c2", "#8e9db3", "#a5c95a", "#a1785c", "#8f3bb8", "#1f60c4",
+)  # fmt: skip
 STATUS_CLASS_COLOURS: Final = {"2xx": GREEN, "3xx": BLUE, "4xx": YELLOW, "5xx": RED}
 QUANTILE_COLOURS: Final = {"p50": GREEN, "p95": YELLOW, "p99": ORANGE}
 
@@ -99,11 +104,11 @@ class Panel(NamedTuple):
 def stat(
     title: str, description: str, query: Query, *, words: Mapping[int, Word] | None = None, **look: Unpack[Look]
 ) -> Panel:
-    """One number, its recent course behind it, coloured only where `steps` say when it is bad; or a word for it."""
+    """One number, or a word for it, coloured only where `steps` say when it is bad; its course is a graph's business."""
     panel = _describe(stat_builders.Panel(), title, description, look, STAT_HEIGHT)
     panel.with_target(_range(query, "A"))
     panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
-    panel.graph_mode(common.BigValueGraphMode.NONE if words else common.BigValueGraphMode.AREA)
+    panel.graph_mode(common.BigValueGraphMode.NONE)
     panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID if words else common.BigValueColorMode.VALUE)
     panel.text_mode(common.BigValueTextMode.VALUE)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
@@ -136,7 +141,9 @@ def timeseries(
     panel.tooltip(
         common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
     )
-    panel.line_width(1).fill_opacity(30 if is_stacked else 0).show_points(common.VisibilityMode.NEVER)
+    # Stacked lines at 0 would lie on the sum, in their own colour: areas alone say what there is.
+    panel.line_width(0 if is_stacked else 1).fill_opacity(50 if is_stacked else 0)
+    panel.show_points(common.VisibilityMode.NEVER)
     panel.line_interpolation(common.LineInterpolation.LINEAR).span_nulls(False)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
     if soft_maximum is not None:
@@ -164,7 +171,7 @@ def heatmap_of(title: str, description: str, query: Query, **look: Unpack[Look])
         .steps(32)
         .fill("dark-blue")
         .exponent(0.5)
-        .reverse(True)
+        .reverse(False)
     )
     panel.cell_gap(1).show_legend().exemplars_color(ORANGE)
     panel.tooltip(heatmap_builders.HeatmapTooltip().mode(common.TooltipDisplayMode.SINGLE).y_histogram(True))
@@ -199,6 +206,11 @@ def table(
     panel.override_by_name(label.title, [_property("unit", label.unit), *links])
     panel.sort_by([common_builders.TableSortByFieldState().display_name(columns[0].title).desc(True)])
     return Panel(panel, look["width"], height)
+
+
+def spread_hues(legends: Sequence[str]) -> Mapping[str, str]:
+    """A calm colour for each legend, the same on every panel that names them in this order."""
+    return dict(zip(legends, itertools.cycle(HUES), strict=False))
 
 
 def _column_properties(column: Column) -> list[dashboard.DynamicConfigValue]:

@@ -161,9 +161,9 @@ def request_rate_by_class(*matchers: str) -> str:
 
 
 def error_rate_by_type(*matchers: str) -> str:
-    """Failed requests per second by the type of error; `none` at 0 where there was never one."""
+    """Failed requests per second by the type of error; `none` at 0 where no route that is asked for can fail so."""
     failed = total(rate(REQUESTS, SCOPE, FAILED, *matchers), "error_type")
-    return or_zero(failed, request_rate(*matchers), "error_type", "none")
+    return f"{or_zero(failed, request_rate(*matchers), 'error_type', 'none')} unless on () {failed}"
 
 
 def error_ratio(*matchers: str, labels: tuple[str, ...] = ()) -> str:

@@ -62,7 +62,7 @@ def ask(board: Mapping[str, Any], prometheus: str, length_s: float) -> Mapping[s
         result = _call(prometheus, "query_range", {**span, "step": length_s / SAMPLES})["result"]
         key = f"{panel['id']}{target['refId']}"
         answers[key] = [{"labels": series["metric"], "points": series["values"]} for series in result]
-        if panel["type"] == "heatmap":
+        if target.get("exemplar"):
             answers[f"{panel['id']}exemplars"] = [
                 [exemplar["timestamp"], float(exemplar["value"])]
                 for series in _call(prometheus, "query_exemplars", span)

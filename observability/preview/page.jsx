@@ -15,6 +15,8 @@ const ROW = 38;
 const GAP = 8;
 const PADDING = 8;
 const HEADER = 40;
+const MINUTE_MS = 60_000;
+const TICKS_MINUTES = [1, 2, 5, 10, 15, 30, 60];
 const timeRange = { from: dateTime(fromMs), to: dateTime(toMs), raw: { from: dateTime(fromMs), to: dateTime(toMs) } };
 
 const nameOf = (target, labels) =>
@@ -59,17 +61,9 @@ function framesOf(panel) {
 
 function Stat({ panel, width, height }) {
   const [, field] = framesOf(panel)[0].fields;
-  const time = framesOf(panel)[0].fields[0];
-  const latest = field.values.findLast((value) => value !== null);
-  const sparkline = { x: time, y: { ...field, config: { ...field.config, custom: {} } }, timeRange };
   const { graphMode, colorMode, textMode } = panel.options;
-  const value = field.display(latest);
-  return (
-    <BigValue
-      theme={theme}
-      {...{ width, height, graphMode, colorMode, textMode, value, sparkline: graphMode === 'none' ? undefined : sparkline }}
-    />
-  );
+  const value = field.display(field.values.findLast((each) => each !== null));
+  return <BigValue {...{ theme, width, height, graphMode, colorMode, textMode, value }} />;
 }
 
 function Lines({ panel, width, height }) {
@@ -82,9 +76,28 @@ function Lines({ panel, width, height }) {
   const { legend } = panel.options;
   return (
     <PanelContextProvider value={{ eventBus, eventsScope: 'preview', sync: () => 0 }}>
-      <TimeSeries {...{ frames, timeRange, width, height, legend }} timeZone="utc" options={panel.options} />
+      <TimeSeries {...{ frames, timeRange, width, height, legend }} timeZone="utc" options={panel.options}>
+        {(config) => {
+          config.addHook('draw', (plot) => drawExemplars(plot, answers[`${panel.id}exemplars`] ?? []));
+          return null;
+        }}
+      </TimeSeries>
     </PanelContextProvider>
   );
+}
+
+// Dots beyond the axis lie on its edge, as they do in Grafana.
+function drawExemplars({ ctx, bbox, scales, series, valToPos }, exemplars) {
+  const { min, max } = scales[series[1].scale];
+  ctx.fillStyle = theme.colors.text.secondary;
+  for (const [at, value] of exemplars) {
+    const x = valToPos(at * 1000, 'x', true);
+    if (x >= bbox.left && x <= bbox.left + bbox.width) {
+      ctx.beginPath();
+      ctx.arc(x, valToPos(Math.min(Math.max(value, min), max), series[1].scale, true), 2, 0, 7);
+      ctx.fill();
+    }
+  }
 }
 
 function Rows({ panel, width, height }) {
@@ -137,8 +150,9 @@ function Heatmap({ panel, width, height }) {
       context.fillText(le === Infinity ? '+Inf' : `${shown.text}${shown.suffix ?? ''}`, 2, y + 5);
     });
     context.fillStyle = theme.colors.text.secondary;
-    for (let share = 0.1; share < 1; share += 0.2) {
-      const ms = fromMs + share * (toMs - fromMs);
+    const minutes = (toMs - fromMs) / MINUTE_MS;
+    const apartMs = (TICKS_MINUTES.find((apart) => minutes / apart <= 8) ?? minutes / 8) * MINUTE_MS;
+    for (let ms = Math.ceil(fromMs / apartMs) * apartMs; ms < toMs; ms += apartMs) {
       context.fillText(new Date(ms).toISOString().slice(11, 16), x(ms) - 15, height - 6);
     }
     context.fillStyle = theme.visualization.getColorByName('orange');
