@@ -7,7 +7,7 @@ from observability import queries as q
 from observability.boards import Row
 from observability.frame import ZERO_STEPS, frame_board
 from observability.objectives import TELEMETRY_UID
-from observability.panels import Query, stat, timeseries
+from observability.panels import Query, spread_hues, stat, timeseries
 
 
 def create_telemetry() -> dict[str, Any]:
@@ -96,6 +96,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.SPANS_DROPPED, labels=("reason",)), "{{reason}}")],
                 unit="short",
                 width=6,
+                colours=spread_hues(m.DROPS),
                 soft_maximum=1,
             ),
             timeseries(
@@ -104,6 +105,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.LOG_RECORDS_DROPPED, labels=("reason",)), "{{reason}}")],
                 unit="short",
                 width=6,
+                colours=spread_hues(m.DROPS),
                 soft_maximum=1,
             ),
             timeseries(
@@ -112,6 +114,7 @@ def _losses() -> Row:
                 [Query(q.counter_rate(m.EXPORT_FAILURES, labels=("signal",)), "{{signal}}")],
                 unit="short",
                 width=6,
+                colours=spread_hues(m.SIGNALS),
                 soft_maximum=1,
             ),
         ],

@@ -33,7 +33,7 @@ PURPLE: Final = "purple"
 NEUTRAL: Final = "text"
 # Neither red, orange nor yellow: a line in one of these colours is no worse than its neighbours.
 HUES: Final = (
-    "#5794f2", "#b877d9", "#56a64b", "#33b5c6", "#e377c2", "#8e9db3", "#a5c95a", "#a1785c", "#8f3bb8", "#1f60c4",
+    "#5794f2", "#b877d9", "#56a64b", "#33b5c6", "#e377c2", "#8e9db3", "#a5c95a", "#8f3bb8", "#a1785c", "#1f60c4",
 )  # fmt: skip
 STATUS_CLASS_COLOURS: Final = {"2xx": GREEN, "3xx": BLUE, "4xx": YELLOW, "5xx": RED}
 QUANTILE_COLOURS: Final = {"p50": GREEN, "p95": YELLOW, "p99": ORANGE}
@@ -104,7 +104,7 @@ class Panel(NamedTuple):
 def stat(
     title: str, description: str, query: Query, *, words: Mapping[int, Word] | None = None, **look: Unpack[Look]
 ) -> Panel:
-    """One number, or a word for it, coloured only where `steps` say when it is bad; its course is a graph's business."""
+    """One number, or a word for it, coloured only where `steps` say when it is bad; its course is for graphs."""
     panel = _describe(stat_builders.Panel(), title, description, look, STAT_HEIGHT)
     panel.with_target(_range(query, "A"))
     panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))

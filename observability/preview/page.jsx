@@ -152,7 +152,7 @@ function Heatmap({ panel, width, height }) {
     context.fillStyle = theme.colors.text.secondary;
     const minutes = (toMs - fromMs) / MINUTE_MS;
     const apartMs = (TICKS_MINUTES.find((apart) => minutes / apart <= 8) ?? minutes / 8) * MINUTE_MS;
-    for (let ms = Math.ceil(fromMs / apartMs) * apartMs; ms < toMs; ms += apartMs) {
+    for (let ms = Math.ceil(fromMs / apartMs) * apartMs; x(ms) < width - 15; ms += apartMs) {
       context.fillText(new Date(ms).toISOString().slice(11, 16), x(ms) - 15, height - 6);
     }
     context.fillStyle = theme.visualization.getColorByName('orange');
