@@ -227,6 +227,30 @@ def test_an_import_from_a_pipe_that_is_silent_can_be_interrupted(commands: Comma
         )
 
 
+def test_an_import_from_a_pipe_that_does_not_wait_reads_it_to_its_end(commands: Commands) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with (
+        os.fdopen(writing, "w", buffering=1) as pipe,
+        subprocess.Popen(
+            [sys.executable, "-m", "devops_api", "import", "-"],
+            cwd=commands.folder,
+            stdin=reading,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        os.close(reading)
+        pipe.write(LINES[0] + "\n")
+        while not (commands.folder / "data" / "items.db-wal").exists():
+            assert process.poll() is None
+        time.sleep(0.3)  # for it to be waiting for more
+        pipe.write(LINES[1] + "\n")
+        pipe.close()
+        said, _ = process.communicate(timeout=10)
+    assert said == "2 created, 0 updated, 0 rejected; dealt with through line 2\n"
+
+
 def count_items(folder: Path) -> int:
     """How many items the database in a folder holds; 0 where there is none yet."""
     with contextlib.suppress(sqlite3.OperationalError):

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
@@ -195,7 +196,9 @@ async def _read_part(source: FileIO) -> bytes:
 
     def read() -> None:
         try:
-            done.set_result(source.read(READ_BYTES) or b"")
+            while (part := source.read(READ_BYTES)) is None:  # Whoever shares the pipe has made it so.
+                select.select([source], [], [])
+            done.set_result(part)
         except OSError as error:
             done.set_exception(error)
 
