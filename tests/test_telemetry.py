@@ -133,6 +133,16 @@ async def test_bodies_are_measured_by_route_and_method_in_both_directions(runnin
     assert not list(found.find(f"{sent}_sum", http_request_method="HEAD"))
 
 
+async def test_lines_that_an_import_refuses_are_counted_by_what_is_wrong_with_them(running: Running) -> None:
+    lines = b'{"name": "a", "price": 1, "sku": "S"}\n' * 3 + b'{"name": "", "price": 1}\n'
+    headers = {"Content-Type": "application/x-ndjson"}
+    async with running.client.post("/items/import", data=lines, headers=headers) as reply:
+        assert (await reply.json())["rejected"] == 3
+    found = await scrape(running.client)
+    assert found.sum("items_rejected_total", reason="conflict") == 2
+    assert found.sum("items_rejected_total", reason="invalid") == 1
+
+
 async def test_what_the_parser_refuses_is_counted_under_the_fixed_route(running: Running) -> None:
     for data in (b"NO REQUEST\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header: 1\r\n\r\n"):
         assert b" 400 Bad Request\r\n" in await send_raw(running, data)

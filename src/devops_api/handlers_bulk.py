@@ -135,7 +135,8 @@ class BulkHandlers:
         self._telemetry.items_created.add(report.created)
         self._telemetry.items_updated.add(report.updated)
         self._telemetry.items_imported.add(report.created + report.updated)
-        self._telemetry.items_rejected["invalid"].add(report.rejected)
+        self._telemetry.items_rejected["conflict"].add(importer.conflicts)
+        self._telemetry.items_rejected["invalid"].add(report.rejected - importer.conflicts)
         self._endpoint.emit(
             "items_imported",
             request,

@@ -52,7 +52,7 @@ class ImportReport(msgspec.Struct):
 
 
 class Importer:
-    """One import; `report` is true at any moment between two awaits.
+    """One import; `report` is true at any moment between two awaits, and `conflicts` of its refused lines were taken skus.
 
     With `is_upsert` a row replaces the item that has its sku, and must have one. `is_stopped` says that
     `stops_at_error` was asked for and has happened.
@@ -60,6 +60,7 @@ class Importer:
 
     def __init__(self, store: ItemStore, *, media_type: str, is_upsert: bool, stops_at_error: bool) -> None:
         self.report = ImportReport()
+        self.conflicts = 0
         self.is_stopped = False
         self._store = store
         self._is_upsert = is_upsert
@@ -159,6 +160,7 @@ class Importer:
         report.updated += outcome.updated
         report.stored_through_line = last_line
         taken = [Refusal(lines[row], detail) for row, detail in outcome.rejections]
+        self.conflicts += len(taken)
         for refusal in sorted([*taken, *refusals]):
             report.reject(refusal)
         if taken and self._stops_at_error:
