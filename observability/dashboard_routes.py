@@ -106,7 +106,7 @@ def _durations() -> Row:
         [
             timeseries(
                 "Latency",
-                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots are traces.",
+                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots: samples.",
                 [
                     Query(q.latency(0.5, q.ONE_ROUTE), "p50"),
                     Query(q.latency(0.95, q.ONE_ROUTE), "p95"),
@@ -119,7 +119,7 @@ def _durations() -> Row:
             ),
             heatmap_of(
                 "How long requests take",
-                "Each column's requests by their duration: the stronger the colour, the more. Dots are traces.",
+                "Each column's requests by their duration: the stronger the colour, the more. Dots: samples.",
                 Query(q.latency_buckets(q.ONE_ROUTE), "{{le}}", has_exemplars=True),
                 unit="s",
                 width=12,

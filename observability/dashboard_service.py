@@ -162,7 +162,7 @@ def _requests() -> Row:
             ),
             timeseries(
                 "Latency",
-                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots are traces.",
+                "What half, 95 % and 99 % of requests stay below. Dashed: the objective's bound. Dots: samples.",
                 [
                     Query(q.latency(0.5, *USERS), "p50"),
                     Query(q.latency(0.95, *USERS), "p95"),

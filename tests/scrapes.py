@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+UNHEARD = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}  # Spans are made; nobody gets them.
 DURATION = "http_server_request_duration_seconds"
 
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from conftest import Running, StartService
-from scrapes import DURATION, OPENMETRICS, Scrape, scrape
+from scrapes import DURATION, OPENMETRICS, UNHEARD, Scrape, scrape
 
 from devops_api.endpoint import Endpoint
 from devops_api.gate import Gate
@@ -407,8 +407,11 @@ async def test_forced_samples_beyond_the_cap_are_counted(start_service: StartSer
 
 
 @pytest.mark.parametrize("host", ["]", "[::1", "a:b:c", "a:99999999", "a b", ""])
-async def test_a_host_that_is_none_is_answered_alike_sampled_or_not(start_service: StartService, host: str) -> None:
-    running = await start_service()
+@pytest.mark.parametrize("environment", [{}, UNHEARD], ids=["ids alone", "spans"])
+async def test_a_host_that_is_none_is_answered_alike_sampled_or_not(
+    start_service: StartService, environment: dict[str, str], host: str
+) -> None:
+    running = await start_service(environment)
     answers = []
     for flags in ("00", "01"):
         traceparent = PARENT[:-2] + flags
@@ -416,11 +419,18 @@ async def test_a_host_that_is_none_is_answered_alike_sampled_or_not(start_servic
         answers.append((await send_raw(running, request.encode())).split(b"\r\n")[0])
     assert answers[0] == answers[1]
     assert answers[0].startswith(b"HTTP/1.1 4")
-    assert (await scrape(running.client)).count_requests(http_response_status_code="404") in {0, 2}
+    found = await scrape(running.client)
+    assert found.count_requests(http_response_status_code="404") in {0, 2}
+    exemplars = [sample.exemplar.labels for sample in found.find(f"{DURATION}_bucket") if sample.exemplar]
+    assert {labels["trace_id"] for labels in exemplars} <= {TRACE}
+    assert not [labels for labels in exemplars if labels["span_id"] == "0" * 16]
 
 
-async def test_log_lines_carry_the_trace_of_the_caller_sampled_or_not(start_service: StartService) -> None:
-    running = await start_service()
+@pytest.mark.parametrize("environment", [{}, UNHEARD], ids=["ids alone", "spans"])
+async def test_log_lines_carry_the_trace_of_the_caller_sampled_or_not(
+    start_service: StartService, environment: dict[str, str]
+) -> None:
+    running = await start_service(environment)
     for flags in ("00", "01"):
         async with running.client.post("/items", json=ITEM, headers={"traceparent": PARENT[:-2] + flags}) as reply:
             assert reply.status == 201

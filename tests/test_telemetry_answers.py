@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Running, StartService
-from scrapes import DURATION, scrape
+from scrapes import DURATION, UNHEARD, scrape
 
 ITEM = {"name": "Test", "price": 9.99}
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -61,8 +61,11 @@ async def read_time(running: Running, **labels: str) -> float:
     return (await scrape(running.client)).sum(f"{DURATION}_sum", **labels)
 
 
-async def test_sampled_requests_are_counted_like_others(start_service: StartService) -> None:
-    running = await start_service(forced_samples_per_s=1_000)
+@pytest.mark.parametrize("environment", [{}, UNHEARD], ids=["ids alone", "spans"])
+async def test_sampled_requests_are_counted_like_others(
+    start_service: StartService, environment: dict[str, str]
+) -> None:
+    running = await start_service(environment, forced_samples_per_s=1_000)
     client = running.client
     for headers in ({}, {"traceparent": PARENT}):
         async with client.post("/items", json=ITEM, headers=headers) as reply:

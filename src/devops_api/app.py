@@ -48,7 +48,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     """Open the store and make every part. StoreRefusedError and StoreUnavailableError where there is no store."""
     telemetry = create_telemetry(settings, environment, logs)
     database = database_path(settings)
-    sqlite = open_sqlite_store(database, observer=telemetry.writer)
+    sqlite = open_sqlite_store(database, observer=None if telemetry.is_disabled else telemetry.writer)
     store: ItemStore = sqlite if telemetry.is_disabled else MeteredStore(sqlite, telemetry)
     gate = Gate(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
     endpoint = Endpoint(

@@ -153,7 +153,8 @@ class Endpoint:
         record = recorder.record
 
         async def respond_traced(request: web.Request) -> web.StreamResponse:
-            request[CALL].trace = telemetry.current_trace()
+            traceparent = request.headers.get("traceparent")
+            request[CALL].trace = telemetry.current_trace() or create_trace_ids(traceparent)
             return await respond(request)
 
         async def endpoint(request: web.Request) -> web.StreamResponse:
@@ -171,8 +172,8 @@ class Endpoint:
                     response = await respond(request)
             except (asyncio.CancelledError, ConnectionError, web.HTTPException) as error:
                 duration_s, minor = perf_counter() - started, request.version.minor
-                status = _status_of(error, call)
-                recorder.record_unanswered(request.method, status, duration_s, call.error_type, call.trace, minor)
+                status, error_type = _describe_unanswered(error, call.error_type)
+                recorder.record_unanswered(request.method, status, duration_s, error_type, call.trace, minor)
                 raise
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = call.request_id
@@ -236,13 +237,11 @@ def _require_unanswered(request: web.Request, error: Exception) -> None:
         raise ConnectionResetError("the reply broke off") from error
 
 
-def _status_of(error: BaseException, call: Call) -> int:
-    """What a request is counted under that is not answered here: by aiohttp, or not at all."""
-    if isinstance(error, web.HTTPException):
-        if error.status >= _SERVER_ERROR:
-            call.error_type = type(error).__qualname__
-        return error.status
-    return _SERVER_ERROR if call.error_type else CLIENT_CLOSED_REQUEST
+def _describe_unanswered(error: BaseException, failure: str | None) -> tuple[int, str | None]:
+    """The status and the error type of a request that aiohttp answers, or nobody; `failure` broke off its reply."""
+    if not isinstance(error, web.HTTPException):
+        return (_SERVER_ERROR if failure else CLIENT_CLOSED_REQUEST), failure
+    return error.status, type(error).__qualname__ if error.status >= _SERVER_ERROR else None
 
 
 def _time_out(request: web.Request, limit_s: float) -> ProblemError:

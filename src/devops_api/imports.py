@@ -52,7 +52,7 @@ class ImportReport(msgspec.Struct):
 
 
 class Importer:
-    """One import; `report` is true at any moment between two awaits, and `conflicts` of its refused lines were taken skus.
+    """One import; `report` is true at any moment between two awaits, and so is how many lines of it named taken skus.
 
     With `is_upsert` a row replaces the item that has its sku, and must have one. `is_stopped` says that
     `stops_at_error` was asked for and has happened.

@@ -26,6 +26,7 @@ from devops_api.items import format_time
 PENDING_MAX: Final = 10_000
 # What arrives within it is written at once: each waking of the writer takes the interpreter from the requests.
 GATHER_S: Final = 0.25
+HURRY_AT: Final = PENDING_MAX // 2
 LINES_AT_ONCE: Final = 1_000
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -86,8 +87,8 @@ class Line(NamedTuple):
     fields: dict[str, Any]
 
 
-_Described = tuple[Line, dict[str, Any]]
-Sink = Callable[[Line, dict[str, Any]], None]
+Described = tuple[Line, dict[str, Any]]
+Sink = Callable[[Sequence[Described]], None]  # Must not raise.
 
 
 class Logs:
@@ -100,9 +101,10 @@ class Logs:
         self._levels = {name: _LEVELS[event.level] for name, event in EVENTS.items()}
         self._format = _format_console if is_console else _format_json
         self._fd = fd
-        self._pending: deque[tuple[bytes, _Described | None]] = deque()
+        self._pending: deque[tuple[bytes, Described | None]] = deque()
         self._wake = Signal()
-        self._closing = Signal()
+        self._hurry = Signal()
+        self._is_closing = False
         self._reported = 0
         self._bridge = _Bridge(self)
         logging.getLogger().addHandler(self._bridge)
@@ -135,9 +137,12 @@ class Logs:
             self.dropped += 1
             return
         # Put into words here: the writer would take the interpreter as long, but in one piece that requests wait for.
-        self._pending.append((text, None if self.sink is None else (line, document)))
+        described = None if self.sink is None else (line._replace(error=None), document)  # An error holds its frames.
+        self._pending.append((text, described))
         if not self._wake.is_set():
             self._wake.set()
+        if len(self._pending) > HURRY_AT:
+            self._hurry.set()
 
     def close(self, timeout_s: float) -> None:
         """Write what is pending, for at most `timeout_s`."""
@@ -145,35 +150,29 @@ class Logs:
         root.removeHandler(self._bridge)
         if not root.handlers:  # What a library says from now on would go to standard error, secrets and all.
             root.addHandler(logging.NullHandler())
-        self._closing.set()
+        self._is_closing = True
         self._wake.set()
+        self._hurry.set()
         self._thread.join(timeout_s)
 
     def _write_all(self) -> None:
-        while not self._closing.is_set():
+        while not self._is_closing:
             self._wake.wait()
             self._wake.clear()
             self._write_pending()
-            self._closing.wait(GATHER_S)
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()
         self._write_pending()  # What came between the last look and the closing, such as the count of what was lost.
 
     def _write_pending(self) -> None:
         while self._pending:
             lines = [self._pending.popleft() for _ in range(min(len(self._pending), LINES_AT_ONCE))]
             self._write(b"".join([text for text, _ in lines]))
-            self._send([described for _, described in lines if described is not None])
+            if self.sink is not None:
+                self.sink([described for _, described in lines if described is not None])
         if self.dropped > self._reported:
             lost, self._reported = self.dropped - self._reported, self.dropped
             self.emit("log_dropped", count=lost)
-
-    def _send(self, lines: Sequence[_Described]) -> None:
-        """Send lines to the collector; one that it cannot be told must not end the log."""
-        for line, document in lines:
-            try:
-                if self.sink is not None:
-                    self.sink(line, document)
-            except Exception:  # noqa: BLE001 - as above
-                self.dropped += 1
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError):  # A closed standard output ends the log, not the service.

@@ -88,7 +88,7 @@ REQUEST_SIZE: Final = Metric(
     "http.server.request.body.size",
     "histogram",
     "By",
-    "Size of HTTP server request bodies, of requests that have one.",
+    "Size of HTTP server request bodies as far as they were read, of requests that have one.",
     {"http.request.method": HTTP_METHODS, "url.scheme": ("http",), "http.route": None},
     SIZE_BUCKETS_BYTES,
 )
@@ -199,7 +199,10 @@ SCRAPE_SIZE: Final = Metric(
     "telemetry.scrape.size", "gauge", "By", "Size of the last exposition of metrics, before compression."
 )
 LOG_DROPPED: Final = Metric(
-    "telemetry.log.dropped", "counter", "{line}", "Log lines lost because nobody read standard output in time."
+    "telemetry.log.dropped",
+    "counter",
+    "{line}",
+    "Log lines lost because nobody read standard output in time, or because they could not be put into words.",
 )
 SPANS_DROPPED: Final = Metric(
     "telemetry.span.dropped",

@@ -136,7 +136,7 @@ class SqliteStore:
     async def close(self) -> None:
         """See `ItemStore.close`."""
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close())
+            self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:

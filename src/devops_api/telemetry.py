@@ -84,7 +84,7 @@ class Telemetry:
         self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
         self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
         self._refreshers: list[Callable[[], Awaitable[object]]] = []
-        self._probing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._renderer = ThreadPoolExecutor(1, "metrics")
         self._flush_s = min(settings.stop_timeout_s * FLUSH_SHARE, FLUSH_MAX_S)
         self._last = Exposition(b"", "", "", 0)
@@ -118,8 +118,7 @@ class Telemetry:
     def bind_route(self, route: str) -> RouteTelemetry:
         """What counts the requests of a route."""
         if route not in self._routes:
-            kind = SilentRoute if self.is_disabled else RouteTelemetry
-            self._routes[route] = kind(self._requests, route)
+            self._routes[route] = SilentRoute() if self.is_disabled else RouteTelemetry(self._requests, route)
         return self._routes[route]
 
     async def trace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -135,9 +134,11 @@ class Telemetry:
             self.traced_in_flight -= 1
         return response
 
-    def current_trace(self) -> TraceIds:
-        """The trace and the span that are being recorded."""
+    def current_trace(self) -> TraceIds | None:
+        """The trace and the span that are being recorded; None where the instrumentation made none."""
         place = trace.get_current_span().get_span_context()
+        if not place.is_valid:
+            return None
         return TraceIds(trace.format_trace_id(place.trace_id), trace.format_span_id(place.span_id))
 
     @contextmanager
@@ -199,12 +200,13 @@ class Telemetry:
 
     def start(self) -> None:
         """Begin to watch the running event loop."""
-        self._probing = asyncio.create_task(self._probe())
+        if not self.is_disabled:
+            self._tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._refresh_regularly())]
 
     def stop(self) -> None:
         """Send what is not yet sent, for a bounded time, and let go."""
-        if self._probing is not None:
-            self._probing.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._logs.sink = None
         shut_down(self._shutdowns, self._flush_s)
         self._renderer.shutdown(wait=False)
@@ -222,19 +224,20 @@ class Telemetry:
             except Exception as error:  # noqa: BLE001 - what is known otherwise is shown all the same
                 self._logs.emit("metrics_stale", error=error)
 
+    async def _refresh_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            await self._refresh()
+
     async def _probe(self) -> None:
         delay = self._loop_delay.open_series()
         loop = asyncio.get_running_loop()
-        refreshed_s = loop.time()
         while True:
             due_s = loop.time() + LOOP_PROBE_S
             await asyncio.sleep(LOOP_PROBE_S)
             delay.record(max(loop.time() - due_s, 0.0))
             for histogram in self._histograms:
                 histogram.fold()
-            if due_s - refreshed_s > REFRESH_S:
-                refreshed_s = due_s
-                await self._refresh()
 
     def _observe_own(self) -> None:
         for metric, count in (

@@ -53,18 +53,27 @@ class Series:
     def fold(self) -> None:
         """Count what is pending; what is appended meanwhile waits for the next time."""
         with self._folding:
-            values = self.pending[:]
-            del self.pending[: len(values)]
-            values.sort()
-            self.total += sum(values)
-            start = 0
-            for index, bound in enumerate(self.bounds):
-                if start == len(values):
-                    return
-                end = bisect_right(values, bound, start)
-                self.counts[index] += end - start
-                start = end
-            self.counts[-1] += len(values) - start
+            self._fold()
+
+    def read(self) -> tuple[list[int], float]:
+        """Counts by bucket and the total, everything observed so far in both."""
+        with self._folding:
+            self._fold()
+            return self.counts[:], self.total
+
+    def _fold(self) -> None:
+        values = self.pending[:]
+        del self.pending[: len(values)]
+        values.sort()
+        self.total += sum(values)
+        start = 0
+        for index, bound in enumerate(self.bounds):
+            if start == len(values):
+                return
+            end = bisect_right(values, bound, start)
+            self.counts[index] += end - start
+            start = end
+        self.counts[-1] += len(values) - start
 
 
 class Histogram:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
-from devops_api.logs import Line, Sink
+from devops_api.logs import Described, Line, Sink
 from devops_api.metrics import DROPS, SIGNALS
 from devops_api.telemetry_accumulators import Count
 from devops_api.telemetry_sdk import Accumulated, CountingExporter, LogRecordQueue, OtlpReader, SpanQueue
@@ -77,7 +77,7 @@ def open_pipelines(
     if (exporter := create(OTLPLogExporter, "logs", losses.log_records["not_taken"])) is not None:
         provider = LoggerProvider(resource, shutdown_on_exit=False)
         provider.add_log_record_processor(LogRecordQueue(exporter, losses.log_records["queue_full"].add))
-        sink = _create_sink(provider)
+        sink = _create_sink(provider, losses.log_records["not_taken"])
         shutdowns.append(lambda _: provider.shutdown())
     return Pipelines(spans, metrics, sink, shutdowns)
 
@@ -107,23 +107,31 @@ def _find_timeout_s(environment: Mapping[str, str], signal: str) -> float:
     return float(own or environment.get("OTEL_EXPORTER_OTLP_TIMEOUT") or DEFAULT_TIMEOUT_S)
 
 
-def _create_sink(provider: LoggerProvider) -> Sink:
+def _create_sink(provider: LoggerProvider, not_taken: Count) -> Sink:
     logger = provider.get_logger("devops_api")
 
-    def send(line: Line, document: dict[str, Any]) -> None:
-        if str(document.get("logger", "")).startswith("opentelemetry"):
-            return  # An exporter that complains of its exports must not make more of them.
-        logger.emit(
-            timestamp=int(line.time_s * 1e9),
-            context=_create_context(line),
-            severity_number=_SEVERITIES[line.level],
-            severity_text=document["level"],
-            body=line.event,
-            event_name=line.event,
-            attributes=_flatten(document),
-        )
+    def send(described: Sequence[Described]) -> None:
+        for line, document in described:
+            if str(document.get("logger", "")).startswith("opentelemetry"):
+                continue  # An exporter that complains of its exports must not make more of them.
+            try:
+                _emit(logger, line, document)
+            except Exception:  # noqa: BLE001 - fields are anything, and the log goes on
+                not_taken.add(1)
 
     return send
+
+
+def _emit(logger: Logger, line: Line, document: Mapping[str, Any]) -> None:
+    logger.emit(
+        timestamp=int(line.time_s * 1e9),
+        context=_create_context(line),
+        severity_number=_SEVERITIES[line.level],
+        severity_text=document["level"],
+        body=line.event,
+        event_name=line.event,
+        attributes=_flatten(document),
+    )
 
 
 def _create_context(line: Line) -> Any:

@@ -121,6 +121,9 @@ class RouteTelemetry:
 class SilentRoute(RouteTelemetry):
     """What a route gets where OpenTelemetry is turned off."""
 
+    def __init__(self) -> None:
+        """Keep nothing."""
+
     def record(self, *_: object) -> None:
         """Do nothing."""
 

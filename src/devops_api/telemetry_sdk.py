@@ -57,13 +57,12 @@ class Accumulated:
         return MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *others])
 
     def _make_metric(self, histogram: Histogram, now_ns: int) -> SdkMetric:
-        histogram.fold()
         points = [self._make_point(series, now_ns) for series in histogram]
         data = SdkHistogram(points, AggregationTemporality.CUMULATIVE)
         return SdkMetric(histogram.metric.name, histogram.metric.help, histogram.metric.unit, data)
 
     def _make_point(self, series: Series, now_ns: int) -> HistogramDataPoint:
-        counts = list(series.counts)
+        counts, total = series.read()
         exemplars = [
             SdkExemplar({}, entry.value, entry.time_ns, int(entry.trace.span_id, 16), int(entry.trace.trace_id, 16))
             for entry in tuple(series.exemplars.values())
@@ -73,10 +72,10 @@ class Accumulated:
             start_time_unix_nano=self._started_ns,
             time_unix_nano=now_ns,
             count=sum(counts),
-            sum=series.total,
+            sum=total,
             bucket_counts=counts,
             explicit_bounds=series.bounds,
-            # Extremes are not kept, for they would cost every request two comparisons; None leaves them out of OTLP.
+            # Extremes are not kept: of all time they say little, and Prometheus has no place for them.
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
             exemplars=exemplars,
