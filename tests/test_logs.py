@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -194,6 +196,23 @@ def test_a_reader_that_stops_costs_lines_that_are_counted_and_no_time(pipe: Pipe
     created = [line for line in lines if line["event"] == "item_created"]
     assert len(created) == count - dropped
     assert sum(line["count"] for line in lines if line["event"] == "log_dropped") == dropped
+
+
+def test_a_line_that_waits_keeps_nothing_alive_of_what_failed(pipe: Pipe) -> None:
+    """An error holds its frames, and they hold bodies, rows and connections."""
+
+    class FailedError(Exception):
+        pass
+
+    pipe.logs.sink = lambda _: None
+    for _ in range(3_000):  # More than the pipe holds.
+        pipe.logs.emit("item_created", item_id="i" * 100)
+    error = FailedError("no")
+    alive = weakref.ref(error)
+    pipe.logs.emit("request_failed", error=error)
+    del error
+    assert alive() is None
+    assert pipe.read_lines()[-1]["error"] == {"type": FailedError.__qualname__, "message": "no", "traceback": ANY}
 
 
 def test_a_close_does_not_wait_for_a_reader_that_stopped(pipe: Pipe) -> None:
