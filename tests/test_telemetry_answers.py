@@ -33,11 +33,15 @@ async def connect(running: Running) -> AsyncIterator[tuple[asyncio.StreamReader,
 
 
 async def send(running: Running, data: bytes) -> bytes:
-    """What comes back for these bytes and the end of the stream after them."""
+    """What comes back for these bytes, and for the end of the stream once they were read."""
     async with connect(running) as (reader, writer):
         writer.write(data)
-        writer.write_eof()
-        return await asyncio.wait_for(reader.read(), 5)
+        answer = b""
+        with suppress(TimeoutError):
+            answer = await asyncio.wait_for(reader.read(1_000_000), 0.3)
+        with suppress(OSError):
+            writer.write_eof()
+        return answer + await asyncio.wait_for(reader.read(), 5)
 
 
 async def count(running: Running) -> dict[tuple[str, ...], int]:
