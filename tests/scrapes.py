@@ -7,7 +7,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-UNHEARD = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}  # Spans are made; nobody gets them.
+# Spans are made, and nobody gets them; given up at once, so that no later test hears of them.
+UNHEARD = {
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces",
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0.05",
+}
 DURATION = "http_server_request_duration_seconds"
 
 
