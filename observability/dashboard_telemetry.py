@@ -7,7 +7,7 @@ from observability import queries as q
 from observability.boards import Row
 from observability.frame import ZERO_STEPS, frame_board
 from observability.objectives import TELEMETRY_UID
-from observability.panels import Query, spread_hues, stat, timeseries
+from observability.panels import Panel, Query, spread_hues, stat, timeseries
 
 
 def create_telemetry() -> dict[str, Any]:
@@ -90,34 +90,38 @@ def _losses() -> Row:
                 width=6,
                 soft_maximum=1,
             ),
-            timeseries(
+            _lost_by(
                 "Spans lost per second",
                 "Spans that found the queue to the collector full, or that it did not take.",
-                [Query(q.counter_rate(m.SPANS_DROPPED, labels=("reason",)), "{{reason}}")],
-                unit="short",
-                width=6,
-                colours=spread_hues(m.DROPS),
-                soft_maximum=1,
+                m.SPANS_DROPPED,
+                "reason",
             ),
-            timeseries(
+            _lost_by(
                 "Log records lost per second",
                 "Log records that found the queue to the collector full, or that it did not take.",
-                [Query(q.counter_rate(m.LOG_RECORDS_DROPPED, labels=("reason",)), "{{reason}}")],
-                unit="short",
-                width=6,
-                colours=spread_hues(m.DROPS),
-                soft_maximum=1,
+                m.LOG_RECORDS_DROPPED,
+                "reason",
             ),
-            timeseries(
+            _lost_by(
                 "Failed exports per second",
                 "Exports that the collector did not take, by signal.",
-                [Query(q.counter_rate(m.EXPORT_FAILURES, labels=("signal",)), "{{signal}}")],
-                unit="short",
-                width=6,
-                colours=spread_hues(m.SIGNALS),
-                soft_maximum=1,
+                m.EXPORT_FAILURES,
+                "signal",
             ),
         ],
+    )
+
+
+def _lost_by(title: str, description: str, metric: m.Metric, label: str) -> Panel:
+    """What a collector did not get, by the values that the catalogue knows of a label."""
+    return timeseries(
+        title,
+        description,
+        [Query(q.counter_rate(metric, labels=(label,)), f"{{{{{label}}}}}")],
+        unit="short",
+        width=6,
+        colours=spread_hues(metric.attributes[label] or ()),
+        soft_maximum=1,
     )
 
 

@@ -52,7 +52,7 @@ class ImportReport(msgspec.Struct):
 
 
 class Importer:
-    """One import; `report` is true at any moment between two awaits, and so is how many lines of it named taken skus.
+    """One import; `report`, and `conflicts` for its lines that name a taken sku, are true between any two awaits.
 
     With `is_upsert` a row replaces the item that has its sku, and must have one. `is_stopped` says that
     `stops_at_error` was asked for and has happened.
