@@ -198,6 +198,24 @@ def test_a_reader_that_stops_costs_lines_that_are_counted_and_no_time(pipe: Pipe
     assert sum(line["count"] for line in lines if line["event"] == "log_dropped") == dropped
 
 
+def test_threads_that_speak_at_once_lose_no_line_and_each_keeps_its_order(pipe: Pipe) -> None:
+    """Lines are put into words some at a time, by whichever thread is at it."""
+    count, speakers = PENDING_MAX // 8, range(4)
+
+    def speak(speaker: int) -> None:
+        for number in range(count):
+            pipe.logs.emit("item_updated", item_id=str(speaker), version=number)
+
+    threads = [threading.Thread(target=speak, args=(speaker,)) for speaker in speakers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = pipe.read_lines()
+    for speaker in speakers:
+        assert [line["version"] for line in lines if line["item_id"] == str(speaker)] == list(range(count))
+
+
 def test_a_line_that_waits_keeps_nothing_alive_of_what_failed(pipe: Pipe) -> None:
     """An error holds its frames, and they hold bodies, rows and connections."""
 

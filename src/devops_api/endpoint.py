@@ -8,6 +8,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from random import random
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -149,7 +150,8 @@ class Endpoint:
     def _surround(self, route: str, respond: Handler) -> Handler:
         """Give a request its id, its telemetry and its line in the log."""
         telemetry, gate = self._telemetry, self._gate
-        sample, recorder = telemetry.sample, telemetry.bind_route(route)
+        sample, sample_ratio = telemetry.sample, telemetry.sample_ratio
+        recorder = telemetry.bind_route(route)
         record = recorder.record
 
         async def respond_traced(request: web.Request) -> web.StreamResponse:
@@ -162,8 +164,10 @@ class Endpoint:
             headers = request.headers
             call = request[CALL] = Call(self._choose_id(headers.get(REQUEST_ID_HEADER)))
             traceparent = headers.get("traceparent")
+            # Written out for requests that have no parent, which most are.
+            is_sampled = random() < sample_ratio if traceparent is None else sample(traceparent)  # noqa: S311
             try:
-                if not sample(traceparent):
+                if not is_sampled:
                     response = await respond(request)
                 elif telemetry.makes_spans:
                     response = await telemetry.trace(request, respond_traced)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event as Signal
-from threading import Thread
+from threading import Lock, Thread
 from time import time
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +28,7 @@ PENDING_MAX: Final = 10_000
 GATHER_S: Final = 0.25
 HURRY_AT: Final = PENDING_MAX // 2
 LINES_AT_ONCE: Final = 1_000
+WORDED_AT_ONCE: Final = 16
 STANDARD_OUTPUT: Final = 1
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {value: name for name, value in _LEVELS.items()}
@@ -83,7 +84,7 @@ class Line(NamedTuple):
     request_id: str | None
     trace_id: str | None
     span_id: str | None
-    error: BaseException | None
+    error: dict[str, str] | None
     fields: dict[str, Any]
 
 
@@ -101,7 +102,9 @@ class Logs:
         self._levels = {name: _LEVELS[event.level] for name, event in EVENTS.items()}
         self._format = _format_console if is_console else _format_json
         self._fd = fd
+        self._said: deque[Line] = deque()
         self._pending: deque[tuple[bytes, Described | None]] = deque()
+        self._wording = Lock()
         self._wake = Signal()
         self._hurry = Signal()
         self._is_closing = False
@@ -126,19 +129,19 @@ class Logs:
         severity = self._levels[event] if level is None else level
         if severity < self._least:
             return
-        if len(self._pending) >= PENDING_MAX:
+        if len(self._said) + len(self._pending) >= PENDING_MAX:
             self.dropped += 1
             return
-        line = Line(time(), severity, event, request_id, trace_id, span_id, error, fields)
         try:
-            document = _describe(line)
-            text = self._format(document)
-        except Exception:  # noqa: BLE001 - fields are anything, and so is what goes wrong with them
+            described = None if error is None else _describe_error(error)  # At once, for an error holds its frames.
+        except Exception:  # noqa: BLE001 - an error may fail to say what it is
             self.dropped += 1
             return
-        # Put into words here: the writer would take the interpreter as long, but in one piece that requests wait for.
-        described = None if self.sink is None else (line._replace(error=None), document)  # An error holds its frames.
-        self._pending.append((text, described))
+        self._said.append(Line(time(), severity, event, request_id, trace_id, span_id, described, fields))
+        # Put into words by whoever speaks: the writer would take the interpreter as long, but in one piece that
+        # requests wait for. Some at a time, for one alone finds none of its code in the processor's caches.
+        if len(self._said) >= WORDED_AT_ONCE:
+            self._put_into_words(waits=False)
         if not self._wake.is_set():
             self._wake.set()
         if len(self._pending) > HURRY_AT:
@@ -155,6 +158,25 @@ class Logs:
         self._hurry.set()
         self._thread.join(timeout_s)
 
+    def _put_into_words(self, *, waits: bool) -> None:
+        """Bring what was said into the form that is written; `waits` where another thread is about it."""
+        if not self._wording.acquire(blocking=waits):
+            return
+        try:
+            while self._said:
+                self._word(self._said.popleft())
+        finally:
+            self._wording.release()
+
+    def _word(self, line: Line) -> None:
+        try:
+            document = _describe(line)
+            text = self._format(document)
+        except Exception:  # noqa: BLE001 - fields are anything, and so is what goes wrong with them
+            self.dropped += 1
+            return
+        self._pending.append((text, None if self.sink is None else (line, document)))
+
     def _write_all(self) -> None:
         while not self._is_closing:
             self._wake.wait()
@@ -165,11 +187,13 @@ class Logs:
         self._write_pending()  # What came between the last look and the closing, such as the count of what was lost.
 
     def _write_pending(self) -> None:
+        self._put_into_words(waits=True)
         while self._pending:
             lines = [self._pending.popleft() for _ in range(min(len(self._pending), LINES_AT_ONCE))]
             self._write(b"".join([text for text, _ in lines]))
             if self.sink is not None:
                 self.sink([described for _, described in lines if described is not None])
+            self._put_into_words(waits=True)
         if self.dropped > self._reported:
             lost, self._reported = self.dropped - self._reported, self.dropped
             self.emit("log_dropped", count=lost)
@@ -200,7 +224,7 @@ def _describe(line: Line) -> dict[str, Any]:
     declared = EVENTS[line.event].fields
     document |= {name: value for name, value in line.fields.items() if name in declared}
     if line.error is not None:
-        document["error"] = _describe_error(line.error)
+        document["error"] = line.error
     return document
 
 

@@ -20,7 +20,9 @@ class MeteredStore:
     def __init__(self, store: ItemStore, telemetry: Telemetry) -> None:
         self._store = store
         self._telemetry = telemetry
+        self._makes_spans = telemetry.makes_spans
         self._done = {operation: self._open(operation) for operation in STORE_OPERATIONS}
+        self._got = self._done["get"].pending
         unavailable = "StoreUnavailableError"
         self._failed = {(operation, unavailable): self._open(operation, unavailable) for operation in STORE_OPERATIONS}
 
@@ -39,9 +41,18 @@ class MeteredStore:
         work = self._store.import_chunk(rows, is_upsert=is_upsert, stop_at_rejection=stop_at_rejection)
         return self._measure("import_chunk", work)
 
-    def get(self, item_id: str) -> Coroutine[Any, Any, Item]:
-        """See `ItemStore.get`."""
-        return self._measure("get", self._store.get(item_id))
+    async def get(self, item_id: str) -> Item:
+        """See `ItemStore.get`; `_measure` written out for the call that is made most."""
+        if self._makes_spans and self._telemetry.traced_in_flight:
+            return await self._measure("get", self._store.get(item_id))
+        started = perf_counter()
+        try:
+            item = await self._store.get(item_id)
+        except BaseException as error:
+            self._fail("get", started, error)
+            raise
+        self._got.append(perf_counter() - started)
+        return item
 
     def find(self, query: ItemQuery) -> Coroutine[Any, Any, Page]:
         """See `ItemStore.find`."""

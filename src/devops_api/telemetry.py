@@ -82,6 +82,7 @@ class Telemetry:
         self._routes: dict[str, RouteTelemetry] = {}
         self._sampler = Sampler(environment, settings.forced_samples_per_s)
         self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
+        self.sample_ratio = 0.0 if self.is_disabled else self._sampler.ratio
         self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
         self._refreshers: list[Callable[[], Awaitable[object]]] = []
         self._tasks: list[asyncio.Task[None]] = []

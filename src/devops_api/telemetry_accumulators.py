@@ -30,7 +30,7 @@ class Exemplar(NamedTuple):
 class Series:
     """One histogram with one set of attributes; `counts` is by bucket, the last one above all bounds.
 
-    `pending` holds what was observed since the last `fold`; whoever is in a hurry appends to it.
+    `pending` holds what was observed since the last `fold`, always the same list; whoever is in a hurry appends to it.
     """
 
     __slots__ = ("_folding", "attributes", "bounds", "counts", "exemplars", "pending", "total")
@@ -64,8 +64,11 @@ class Series:
     def _fold(self) -> None:
         values = self.pending[:]
         del self.pending[: len(values)]
-        values.sort()
         self.total += sum(values)
+        if max(values, default=0.0) <= self.bounds[0]:  # As most are, and then there is nothing to sort.
+            self.counts[0] += len(values)
+            return
+        values.sort()
         start = 0
         for index, bound in enumerate(self.bounds):
             if start == len(values):

@@ -26,9 +26,10 @@ def create_request_histograms() -> RequestHistograms:
     return RequestHistograms(*map(Histogram, metrics))
 
 
-# Where the requests of one kind are counted: their duration, the size of their bodies, the size of the replies; None
-# where that kind has no such body. A plain tuple, which is taken apart faster than one with names.
-_Recorder = tuple[Series, Series | None, Series | None]
+# Where the requests of one kind are counted: their duration, and what of it is pending; the pending sizes of the
+# replies, and the size of the requests' bodies, None where that kind has none. A plain tuple is taken apart faster than
+# one with names, and a list is at hand sooner than the series that it belongs to.
+_Recorder = tuple[Series, list[float], list[float] | None, Series | None]
 
 
 class RouteTelemetry:
@@ -53,20 +54,15 @@ class RouteTelemetry:
         trace_ids: TraceIds | None,
     ) -> None:
         """Count an answered request, with the size of its body, if any, and of the reply's."""
-        minor = request.version.minor
-        key = request.method, response.status, error_type, minor
-        recorder = self._recorders.get(key)
-        if recorder is None:
-            recorder = self._find(*key)
-        duration, request_size, response_size = recorder
+        key = request.method, response.status, error_type, request.version.minor
+        duration, durations, response_sizes, request_size = self._recorders.get(key) or self._find(*key)
         if trace_ids is None:
-            duration.pending.append(duration_s)
+            durations.append(duration_s)
         else:
             duration.record(duration_s, trace_ids)
-        if response_size is not None:
+        if response_sizes is not None:
             body = response.body if type(response) is _Response else None
-            size = len(body) if type(body) is bytes else _measure(request, response)
-            response_size.pending.append(size)
+            response_sizes.append(len(body) if type(body) is bytes else _measure(request, response))
         if request_size is not None and request.body_exists:
             request_size.record(request.content.total_bytes)
 
@@ -92,10 +88,12 @@ class RouteTelemetry:
         )
         recorder = self._recorders.get(key)
         if recorder is None:
+            duration = self._histograms.duration.open_series(self._describe(*key))
             recorder = self._recorders[key] = (
-                self._histograms.duration.open_series(self._describe(*key)),
+                duration,
+                duration.pending,
+                self._find_size(key[0], self._histograms.response_size).pending if key[0] != "HEAD" else None,
                 self._find_size(key[0], self._histograms.request_size) if key[0] in _METHODS_WITH_BODY else None,
-                self._find_size(key[0], self._histograms.response_size) if key[0] != "HEAD" else None,
             )
         return recorder
 

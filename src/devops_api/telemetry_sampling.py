@@ -27,6 +27,7 @@ SAMPLERS: Final[Mapping[str, float | None]] = {
 _TRACEPARENT: Final = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
+_NEITHER_ZERO: Final = 1 << 191 | 1 << 63  # Zero would be no id, neither of a trace nor of a span.
 _LOW_BITS: Final = 16  # hexadecimal digits of a trace id that are random for certain
 
 
@@ -54,18 +55,21 @@ def trace_id_of(header: str | None) -> str | None:
 
 def create_trace_ids(header: str | None) -> TraceIds:
     """A place in the caller's trace, or in a new one, for a request of which no span is made."""
-    trace_id = trace_id_of(header) or f"{getrandbits(128) or 1:032x}"  # Zero would be no id.
-    return TraceIds(trace_id, f"{getrandbits(64) or 1:016x}")
+    digits = f"{getrandbits(192) | _NEITHER_ZERO:048x}"
+    return TraceIds(trace_id_of(header) or digits[:32], digits[32:])
 
 
 class Sampler:
-    """The sampler that the environment asks for; `capped` counts the samples that callers did not get."""
+    """The sampler that the environment asks for; `capped` counts the samples that callers did not get.
+
+    `ratio` is the share of requests that are sampled where no caller has a say.
+    """
 
     def __init__(self, environment: Mapping[str, str], forced_per_s: int) -> None:
         name = environment.get("OTEL_TRACES_SAMPLER") or DEFAULT_SAMPLER
         ratio = SAMPLERS[name]
         default = 1.0 if environment.get("OTEL_TRACES_SAMPLER") else DEFAULT_RATIO
-        self._ratio = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or default) if ratio is None else ratio
+        self.ratio = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or default) if ratio is None else ratio
         self._is_parent_based = name.startswith("parentbased_")
         self._forced_per_s = forced_per_s
         self._second = 0
@@ -74,16 +78,14 @@ class Sampler:
 
     def sample(self, header: str | None) -> bool:
         """Whether to trace a request with this `traceparent`."""
-        if header is None:
-            return random() < self._ratio  # noqa: S311 - a share, not a secret
-        parent = read_traceparent(header)
+        parent = read_traceparent(header) if header else None
         if parent is None:
-            return random() < self._ratio  # noqa: S311
+            return random() < self.ratio  # noqa: S311 - a share, not a secret
         if self._is_parent_based:
             return parent.is_sampled and self._is_below_cap()
-        if self._ratio >= 1:
+        if self.ratio >= 1:
             return True  # Whatever the caller says.
-        return int(parent.trace_id[-_LOW_BITS:], 16) < self._ratio * 16**_LOW_BITS and self._is_below_cap()
+        return int(parent.trace_id[-_LOW_BITS:], 16) < self.ratio * 16**_LOW_BITS and self._is_below_cap()
 
     def _is_below_cap(self) -> bool:
         second = int(monotonic())
