@@ -5,7 +5,8 @@
 In process: raw bytes go into aiohttp's protocol and come out at a transport that keeps nothing, so that neither the
 network nor a client is measured. The variants of a pair live in one process, for two processes differ by some percent
 in how their memory happens to lie; their rounds are interleaved and a ratio is taken within each round, so that a
-machine whose speed drifts drifts for all. `GET /items/{id}` on 32 connections. At the end the same over sockets.
+machine whose speed drifts drifts for all. `GET /items/{id}` on 32 connections; `service.py`
+measures the same over sockets.
 
 - `pipeline`: metrics, 1 % of requests sampled and logged; nothing to send spans to.
 - `exporting`: spans go to a receiver by OTLP, 64 at a time, which is about once a round.

@@ -187,13 +187,12 @@ class Logs:
         self._write_pending()  # What came between the last look and the closing, such as the count of what was lost.
 
     def _write_pending(self) -> None:
-        self._put_into_words(waits=True)
-        while self._pending:
+        while self._said or self._pending:
+            self._put_into_words(waits=True)
             lines = [self._pending.popleft() for _ in range(min(len(self._pending), LINES_AT_ONCE))]
             self._write(b"".join([text for text, _ in lines]))
             if self.sink is not None:
                 self.sink([described for _, described in lines if described is not None])
-            self._put_into_words(waits=True)
         if self.dropped > self._reported:
             lost, self._reported = self.dropped - self._reported, self.dropped
             self.emit("log_dropped", count=lost)
