@@ -12,9 +12,9 @@ from time import perf_counter, process_time
 
 import uvloop
 
-from devops_api.items import ItemFields
-from devops_api.store import ItemQuery
-from devops_api.store_sqlite import SqliteStore, open_sqlite_store
+from devops_api.items.model import ItemFields
+from devops_api.items.store.protocol import ItemQuery
+from devops_api.items.store.sqlite.store import SqliteStore, open_sqlite_store
 
 CHUNK_ROWS = 1_000
 WORDS = 20_000

@@ -43,11 +43,11 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from prometheus_client import CollectorRegistry
 
 from devops_api.app import create_service
-from devops_api.items import ItemFields
-from devops_api.logs import open_logs
-from devops_api.server import Runner
-from devops_api.settings import Settings
-from devops_api.store_sqlite import open_sqlite_store
+from devops_api.http.server import Runner
+from devops_api.items.model import ItemFields
+from devops_api.items.store.sqlite.store import open_sqlite_store
+from devops_api.logs.writer import open_logs
+from devops_api.settings.service import Settings
 
 CONNECTIONS: Final = 32
 WARM_UP: Final = 2_000  # requests

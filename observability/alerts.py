@@ -6,7 +6,7 @@ Every alert says its value and what users feel, and leads to its heading in the 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from devops_api import metrics as m
+from devops_api.telemetry import catalogue as m
 from observability import queries as q
 from observability.objectives import (
     BURNS,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from devops_api.metrics import HTTP_METHODS, REQUEST_ERRORS, REQUEST_SIZE, RESPONSE_SIZE, Metric
+from devops_api.telemetry.catalogue import HTTP_METHODS, REQUEST_ERRORS, REQUEST_SIZE, RESPONSE_SIZE, Metric
 from observability import queries as q
 from observability.boards import Row
 from observability.frame import ERROR_STEPS, ERROR_TOP, LATENCY_STEPS, ROUTE_COLOURS, frame_board

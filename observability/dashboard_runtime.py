@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from devops_api import metrics as m
+from devops_api.telemetry import catalogue as m
 from observability import queries as q
 from observability.boards import Row
 from observability.frame import LAG_STEPS, frame_board
@@ -229,7 +229,7 @@ def _writer() -> Row:
                 [Query(q.counter_rate(m.ITEMS_REJECTED, labels=("reason",)), "{{reason}}")],
                 unit="short",
                 width=8,
-                colours=spread_hues(m.REJECTIONS),
+                colours=spread_hues(m.REJECTION_REASONS),
                 soft_maximum=1,
             ),
             timeseries(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from devops_api import metrics as m
+from devops_api.telemetry import catalogue as m
 from observability import queries as q
 from observability.boards import Row
 from observability.frame import ZERO_STEPS, frame_board

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from devops_api.metrics import BORN
+from devops_api.telemetry.catalogue import BORN
 from observability import queries as q
 from observability.boards import Annotation, Row, Variable, create_board
 from observability.objectives import (

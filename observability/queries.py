@@ -9,7 +9,7 @@ from typing import Final
 
 import promql_parser
 
-from devops_api.metrics import (
+from devops_api.telemetry.catalogue import (
     DISK_FREE,
     DISK_SIZE,
     EXPORT_FAILURES,

@@ -10,9 +10,9 @@ import aiohttp
 import pytest_asyncio
 
 from devops_api.app import Service, create_service
-from devops_api.logs import open_logs
-from devops_api.serve import serve
-from devops_api.settings import Settings
+from devops_api.logs.writer import open_logs
+from devops_api.serve.serve import serve
+from devops_api.settings.service import Settings
 
 
 @dataclass

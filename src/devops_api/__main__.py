@@ -8,10 +8,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0, 1 where the work failed, 2 where the call or the settings are wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in (["healthcheck"], ["ping"]) and not {"-h", "--help"} & set(words):
-        from devops_api.cli_probe import run_probe  # noqa: PLC0415 - see the module's docstring
+        from devops_api.cli.probe import run_probe  # noqa: PLC0415 - see the module's docstring
 
         return run_probe(words)
-    from devops_api.cli import run  # noqa: PLC0415
+    from devops_api.cli.commands import run  # noqa: PLC0415
 
     return run(words)
 

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from aiohttp import web
 
-from devops_api import metrics as catalogue
-from devops_api.docs import Documents
-from devops_api.endpoint import Endpoint
+from devops_api.apidocs.documents import Documents
 from devops_api.errors import StoreUnavailableError
-from devops_api.faults import Faults
-from devops_api.gate import Gate
-from devops_api.handlers import ItemHandlers
-from devops_api.handlers_bulk import BulkHandlers
-from devops_api.logs import Logs
-from devops_api.probes import CHECK_TIMEOUT_S, Probes
-from devops_api.routes import add_metrics_route, add_routes
-from devops_api.settings import Settings
-from devops_api.store import ItemStore
-from devops_api.store_metered import MeteredStore
-from devops_api.store_sqlite import SqliteStore, open_sqlite_store
-from devops_api.telemetry import Telemetry, create_telemetry
+from devops_api.http.admission import Admission
+from devops_api.http.faults import Faults
+from devops_api.http.probes import CHECK_TIMEOUT_S, Probes
+from devops_api.http.wrapper import HandlerWrapper
+from devops_api.items.bulk.handlers import BulkHandlers
+from devops_api.items.handlers import ItemHandlers
+from devops_api.items.routes import add_metrics_route, add_routes
+from devops_api.items.store.metered import MeteredStore
+from devops_api.items.store.protocol import ItemStore
+from devops_api.items.store.sqlite.store import SqliteStore, open_sqlite_store
+from devops_api.logs.writer import Logs
+from devops_api.settings.service import Settings
+from devops_api.telemetry import catalogue as catalogue
+from devops_api.telemetry.pipeline import Telemetry, create_telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Service:
     settings: Settings
     app: web.Application
     metrics_app: web.Application | None
-    gate: Gate
+    admission: Admission
     telemetry: Telemetry
     logs: Logs
 
@@ -50,27 +50,27 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     database = database_path(settings)
     sqlite = open_sqlite_store(database, observer=None if telemetry.is_disabled else telemetry.writer)
     store: ItemStore = sqlite if telemetry.is_disabled else MeteredStore(sqlite, telemetry)
-    gate = Gate(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
-    endpoint = Endpoint(
-        gate=gate,
+    admission = Admission(limit=settings.max_in_flight, timeout_s=settings.request_timeout_s)
+    wrapper = HandlerWrapper(
+        admission=admission,
         telemetry=telemetry,
         logs=logs,
         tokens=settings.tokens_file,
         slow_request_s=settings.slow_request_s,
         logs_every_request=settings.access_log,
     )
-    probes = Probes(store=store, telemetry=telemetry, gate=gate)
-    _observe(telemetry, sqlite, database, gate, probes)
+    probes = Probes(store=store, telemetry=telemetry, admission=admission)
+    _observe(telemetry, sqlite, database, admission, probes)
     app = web.Application()
     add_routes(
         app.router,
-        endpoint,
-        ItemHandlers(store=store, telemetry=telemetry, endpoint=endpoint, max_body_bytes=settings.max_body_bytes),
+        wrapper,
+        ItemHandlers(store=store, telemetry=telemetry, wrapper=wrapper, max_body_bytes=settings.max_body_bytes),
         BulkHandlers(
             store=store,
             telemetry=telemetry,
-            endpoint=endpoint,
-            gate=gate,
+            wrapper=wrapper,
+            admission=admission,
             read_timeout_s=settings.request_timeout_s,
             export_timeout_s=settings.export_timeout_s,
         ),
@@ -82,12 +82,12 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     metrics_app = None
     if settings.metrics_port is not None:
         metrics_app = web.Application()
-        add_metrics_route(metrics_app.router, endpoint, probes)
-    app.cleanup_ctx.append(lambda _: _run_parts(gate, store, telemetry))
-    return Service(settings, app, metrics_app, gate, telemetry, logs)
+        add_metrics_route(metrics_app.router, wrapper, probes)
+    app.cleanup_ctx.append(lambda _: _run_parts(admission, store, telemetry))
+    return Service(settings, app, metrics_app, admission, telemetry, logs)
 
 
-def _observe(telemetry: Telemetry, store: SqliteStore, database: Path, gate: Gate, probes: Probes) -> None:
+def _observe(telemetry: Telemetry, store: SqliteStore, database: Path, admission: Admission, probes: Probes) -> None:
     """Show what the parts know of themselves; what needs the event loop is asked for before each scrape."""
     known = {"ready": 0, "stored": 0}
 
@@ -99,8 +99,8 @@ def _observe(telemetry: Telemetry, store: SqliteStore, database: Path, gate: Gat
 
     telemetry.refresh_with(refresh)
     for metric, read in (
-        (catalogue.ACTIVE_REQUESTS, lambda: gate.in_flight),
-        (catalogue.SHED, lambda: gate.shed_total),
+        (catalogue.ACTIVE_REQUESTS, lambda: admission.in_flight),
+        (catalogue.SHED, lambda: admission.shed_total),
         (catalogue.READY, lambda: known["ready"]),
         (catalogue.ITEMS_STORED, lambda: known["stored"]),
         (catalogue.WRITER_QUEUE, lambda: store.writer_queue_length),
@@ -116,9 +116,9 @@ def database_path(settings: Settings) -> Path:
     return Path(settings.database_url.removeprefix("sqlite:///"))
 
 
-async def _run_parts(gate: Gate, store: ItemStore, telemetry: Telemetry) -> AsyncIterator[None]:
+async def _run_parts(admission: Admission, store: ItemStore, telemetry: Telemetry) -> AsyncIterator[None]:
     """What runs beside the requests, and what is let go of after the last of them."""
-    sweeping = asyncio.create_task(gate.sweep())
+    sweeping = asyncio.create_task(admission.sweep())
     telemetry.start()
     yield
     sweeping.cancel()

@@ -1,10 +1,10 @@
-"""The exception tree. Handlers and stores raise; `endpoint` alone turns a `ProblemError` into a reply.
+"""The exception tree of the chassis. Handlers and stores raise; the handler wrapper alone makes a response of it.
 
 DevopsApiError
-├── SettingsError                 exit code 2, every fault at once
+├── SettingsError                 exit code 2; names every wrong setting
 ├── ListenError                   the address cannot be listened on: exit code 1
 ├── StoreRefusedError             the database cannot be used as it is: exit code 1
-└── ProblemError                  a request that is answered with an RFC 9457 problem
+└── ProblemError                  a request that gets an RFC 9457 problem
     ├── MalformedError            400
     ├── UnauthorizedError         401
     ├── ForbiddenError            403
@@ -16,43 +16,45 @@ DevopsApiError
     ├── PreconditionFailedError   412
     ├── TooLargeError             413
     ├── UnsupportedMediaTypeError 415
-    ├── InvalidError              422, every fault at once
-    ├── ImportStoppedError        422 with what is stored of an import that was told to stop at a bad line
-    ├── InjectedFaultError        500, asked for through /faults
+    ├── InvalidError              422; names every invalid field
+    ├── InternalError             500, for an exception that nobody raised on purpose
+    ├── InjectedFaultError        500, requested through /faults
     ├── TimedOutError             504
     └── UnavailableError          503 with Retry-After
         ├── OverloadedError       shed before any work was done
-        └── StoreUnavailableError the store does not answer, or cannot write
+        └── StoreUnavailableError the store does not respond or cannot write
+
+A domain adds its own problems as further subclasses of `ProblemError`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-FAULTS_MAX: Final = 5_000  # that a reply names: five for each element of the longest batch
+ERRORS_MAX: Final = 5_000  # errors that one response lists: five for each element of the longest batch
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong with a request.
+class FieldError(NamedTuple):
+    """One invalid part of a request.
 
-    `where` is a JSON pointer into the body (`/price`, `/3/name`; empty for the whole of it), or the name of a query
-    parameter or header, as `kind` says.
+    `where` is a JSON pointer into the body (`/price`, `/3/name`; empty for the whole body), or the name of a query
+    parameter or of a header; `kind` says which.
     """
 
     where: str
     detail: str
-    kind: str = "pointer"
+    kind: Literal["pointer", "parameter", "header"] = "pointer"
 
 
 class DevopsApiError(Exception):
-    """Everything this package raises on purpose."""
+    """Base of everything that this package raises on purpose."""
 
 
 class SettingsError(DevopsApiError):
-    """The settings cannot be used; `faults` has one line for each variable, naming what it accepts."""
+    """The settings are invalid; `errors` has one line for each variable, with what it accepts."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = tuple(errors)
 
 
 class ListenError(DevopsApiError):
@@ -64,21 +66,26 @@ class StoreRefusedError(DevopsApiError):
 
 
 class ProblemError(DevopsApiError):
-    """A request that cannot be served as asked; `str()` is the problem's `detail`, `members` extend the document."""
+    """A request that fails with a problem document.
+
+    `str()` is the document's `detail`; `members` extend it. `explanation` is the paragraph of the docs page to which
+    the document's `type` leads, with `code` in backticks.
+    """
 
     status: ClassVar[int]
     title: ClassVar[str]
+    explanation: ClassVar[str]
 
     def __init__(
         self,
         detail: str,
         *,
-        faults: Sequence[Fault] = (),
+        errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.faults = tuple(faults)
+        self.errors = tuple(errors)
         self.headers = headers or {}
         self.members = members or {}
 
@@ -88,41 +95,50 @@ class MalformedError(ProblemError):
 
     status = 400
     title = "Malformed request"
+    explanation = (
+        "The body is not JSON, a header is not valid, or the request is not HTTP. `detail` says where parsing stopped. "
+        "Correct the request: sending it again unchanged fails again."
+    )
 
 
 class UnauthorizedError(ProblemError):
-    """No token, or one that is not known."""
+    """The request carries no token, or an unknown one."""
 
     status = 401
     title = "Unauthorized"
+    explanation = "The request carries no token, or an unknown one. Send `Authorization: Bearer …`."
 
 
 class ForbiddenError(ProblemError):
-    """The token's scope does not allow the call."""
+    """The token's scope does not allow the operation."""
 
     status = 403
     title = "Forbidden"
+    explanation = "The token may only read. Ask the operator of the service for a token of scope `write`."
 
 
 class NotFoundError(ProblemError):
-    """No such item, or no such path."""
+    """Nothing has this id, or the path does not exist."""
 
     status = 404
     title = "Not found"
+    explanation = "Nothing has this id, or the path does not exist. It may have been deleted."
 
 
 class MethodNotAllowedError(ProblemError):
-    """The path exists, the method does not; carries `Allow`."""
+    """The path exists but not with this method; carries `Allow`."""
 
     status = 405
     title = "Method not allowed"
+    explanation = "The path exists but does not support this method. The header `Allow` lists the supported methods."
 
 
 class NotAcceptableError(ProblemError):
-    """None of the media types asked for can be given."""
+    """The operation produces none of the media types in `Accept`."""
 
     status = 406
     title = "Not acceptable"
+    explanation = "The operation produces none of the media types that `Accept` allows. `detail` lists those it produces."
 
 
 class SlowRequestError(ProblemError):
@@ -130,13 +146,21 @@ class SlowRequestError(ProblemError):
 
     status = 408
     title = "Request timeout"
+    explanation = (
+        "The body did not arrive in time. Nothing was stored, except by an import, whose response says how far it came. "
+        "Send the request again; `Idempotency-Key` and `upsert=sku` make that safe."
+    )
 
 
 class ConflictError(ProblemError):
-    """The change collides with another item, such as one that holds the same `sku`."""
+    """The change conflicts with something stored, for example because a unique value is taken."""
 
     status = 409
     title = "Conflict"
+    explanation = (
+        "The change conflicts with something that is stored or with another part of the same request, for example because "
+        "a unique value is taken. `errors` points at each conflict. Nothing was changed."
+    )
 
 
 class PreconditionFailedError(ProblemError):
@@ -144,45 +168,64 @@ class PreconditionFailedError(ProblemError):
 
     status = 412
     title = "Precondition failed"
+    explanation = (
+        "The stored version is not the one that `If-Match` names: another client changed it after you read it. Read it "
+        "again, apply your change to the new version, and send the new `ETag`."
+    )
 
 
 class TooLargeError(ProblemError):
-    """The body is longer than the limit."""
+    """The body exceeds the limit."""
 
     status = 413
     title = "Content too large"
+    explanation = "The body exceeds the limit of the operation; `detail` names the limit. Split the request."
 
 
 class UnsupportedMediaTypeError(ProblemError):
-    """The body's `Content-Type` or `Content-Encoding` is not one that the call reads."""
+    """The operation does not read the body's `Content-Type` or `Content-Encoding`."""
 
     status = 415
     title = "Unsupported media type"
+    explanation = (
+        "The operation does not read this `Content-Type`, charset or compression. The response's `Accept`, "
+        "`Accept-Patch` or `Accept-Encoding` lists what it reads."
+    )
 
 
 class InvalidError(ProblemError):
-    """The request is well formed and its content is not; `faults` names everything that is wrong."""
+    """The request is well formed but its content is invalid; `errors` names every invalid part."""
 
     status = 422
     title = "Invalid content"
+    explanation = (
+        "The request is well formed but its content is invalid. `errors` names every error at once, by `pointer` into "
+        "the body, by `parameter` of the query string or by `header`. This includes an `Idempotency-Key` that was used "
+        "with another body, and a cursor that is used with another sort or other filters. Nothing was changed."
+    )
 
-    def __init__(self, faults: Sequence[Fault], detail: str | None = None) -> None:
-        count = len(faults)
-        super().__init__(detail or ("1 fault was found" if count == 1 else f"{count} faults were found"), faults=faults)
+    def __init__(self, errors: Sequence[FieldError], detail: str | None = None) -> None:
+        count = len(errors)
+        super().__init__(detail or ("1 error was found" if count == 1 else f"{count} errors were found"), errors=errors)
 
 
-class ImportStoppedError(ProblemError):
-    """An import stopped at its first bad line, as asked; the members say what is stored."""
+class InternalError(ProblemError):
+    """An exception that nobody raised on purpose."""
 
-    status = 422
-    title = "Import stopped"
+    status = 500
+    title = "Internal error"
+    explanation = (
+        "The service failed; the request was not at fault. The service's log has the cause under `request_id`. A change "
+        "may have been made."
+    )
 
 
 class InjectedFaultError(ProblemError):
-    """A failure that was asked for through /faults, for practice."""
+    """A failure that was requested through /faults, for practice."""
 
     status = 500
     title = "Injected fault"
+    explanation = "An operator asked for failures through `/faults`, for practice. `DELETE /faults` ends them."
 
 
 class TimedOutError(ProblemError):
@@ -190,21 +233,29 @@ class TimedOutError(ProblemError):
 
     status = 504
     title = "Timed out"
+    explanation = (
+        "The request took longer than the service allows. A change may still have been made: repeat the request with the "
+        "same `Idempotency-Key`, or read first."
+    )
 
 
 class UnavailableError(ProblemError):
-    """The service cannot answer now and can be asked again after `retry_after_s` seconds."""
+    """The service cannot serve the request now; retry after `retry_after_s` seconds."""
 
     status = 503
     title = "Unavailable"
+    explanation = (
+        "Too many requests are in flight, the store does not respond, or the service is stopping. Retry after the number "
+        "of seconds in `Retry-After`. A refused request changed nothing; an import's response says how far it came."
+    )
 
     def __init__(self, detail: str, *, retry_after_s: int = 1, members: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, members=members)
 
 
 class OverloadedError(UnavailableError):
-    """More requests are in flight than the service takes."""
+    """More requests are in flight than the service admits."""
 
 
 class StoreUnavailableError(UnavailableError):
-    """The store does not answer, is full, read-only or locked; nothing was changed."""
+    """The store does not respond, or is full, read-only or locked; nothing was changed."""

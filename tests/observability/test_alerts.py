@@ -11,8 +11,8 @@ import yaml
 from servers import find_tool, run_promtool
 from walk import find_selectors, load_boards, load_rules
 
-from devops_api import metrics as m
-from devops_api.metrics import REQUEST_DURATION
+from devops_api.telemetry import catalogue as m
+from devops_api.telemetry.catalogue import REQUEST_DURATION
 from observability.alerts import WATCHED
 from observability.objectives import AVAILABILITY, BURNS, LATENCY, OBJECTIVES, Burn, Objective
 from observability.queries import THROWN_AWAY

@@ -6,7 +6,7 @@ import promql_parser
 import pytest
 from walk import Asked, find_selectors, interpolate, load_boards, load_rules, walk_boards
 
-from devops_api.metrics import CATALOGUE, REQUEST_DURATION, Metric
+from devops_api.telemetry.catalogue import CATALOGUE, REQUEST_DURATION, Metric
 from observability import queries as q
 
 VALUES = {"job": ".+", "instance": ".+", "route": ".+", "__rate_interval": "1m", "__range": "1h", "__interval": "15s"}

@@ -12,7 +12,7 @@ import pytest
 from servers import run_promtool
 from walk import GENERATED, Asked, find_selectors, interpolate, load_boards, load_rules, walk_boards, walk_panels
 
-from devops_api.metrics import CATALOGUE
+from devops_api.telemetry.catalogue import CATALOGUE
 from observability.__main__ import compare, generate, main, write
 from observability.boards import Row, create_board
 from observability.panels import Query, timeseries

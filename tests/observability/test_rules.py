@@ -9,7 +9,7 @@ import pytest
 from servers import find_tool, run_promtool, write_rules
 from walk import GENERATED, load_rules
 
-from devops_api.metrics import REQUEST_DURATION
+from devops_api.telemetry.catalogue import REQUEST_DURATION
 from observability.objectives import OBJECTIVES, WINDOWS, format_duration
 from observability.queries import recorded_rate, recorded_ratio
 

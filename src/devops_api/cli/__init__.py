@@ -1,0 +1,1 @@
+"""The command line: parse, run, exit. The only package that prints."""

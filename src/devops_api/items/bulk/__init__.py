@@ -1,0 +1,1 @@
+"""Import and export of items as streams of NDJSON or CSV."""

@@ -1,0 +1,123 @@
+"""The calls on single items and lists of them: decode, call the store, encode."""
+
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from devops_api.errors import MalformedError
+from devops_api.http.bodies import (
+    JSON,
+    MERGE_PATCH,
+    etag_of,
+    is_unchanged,
+    read_body,
+    read_if_match,
+    require_media_type,
+)
+from devops_api.http.wrapper import PRINCIPAL, HandlerWrapper
+from devops_api.items.decoding import decode_item, decode_items, decode_patch
+from devops_api.items.model import Item, encode_item, item_document
+from devops_api.items.query import read_query, write_cursor
+from devops_api.items.store.protocol import IdempotencyKey, ItemStore
+from devops_api.telemetry.pipeline import Telemetry
+
+BATCH_ITEMS_MAX: Final = 1_000
+BATCH_BYTES_MAX: Final = 4 * 1024 * 1024
+IDEMPOTENCY_KEY_MAX: Final = 255
+
+
+class ItemHandlers:
+    """Handlers of `/items` and `/items/{id}`, and of the batch."""
+
+    def __init__(self, *, store: ItemStore, telemetry: Telemetry, wrapper: HandlerWrapper, max_body_bytes: int) -> None:
+        self._store = store
+        self._telemetry = telemetry
+        self._events = wrapper
+        self._max_body_bytes = max_body_bytes
+
+    async def create_item(self, request: web.Request) -> web.Response:
+        """POST /items."""
+        require_media_type(request, JSON)
+        key = request.headers.get("Idempotency-Key")
+        body = await read_body(request, self._max_body_bytes)
+        fields = decode_item(body)
+        created = await self._store.create(fields, None if key is None else _idempotency_key(request, key, body))
+        headers = _headers_of(created.item)
+        headers["Location"] = f"/items/{created.item.id}"
+        if created.is_replay:
+            headers["Idempotency-Replayed"] = "true"
+        else:
+            self._telemetry.items_created.add(1)
+            self._events.emit("item_created", request, item_id=created.item.id)
+        return web.Response(body=encode_item(created.item), status=201, headers=headers)
+
+    async def get_item(self, request: web.Request) -> web.Response:
+        """GET and HEAD /items/{id}."""
+        item = await self._store.get(request.match_info["id"])
+        headers = _headers_of(item)
+        if is_unchanged(request, headers["ETag"]):
+            return web.Response(status=304, headers={"ETag": headers["ETag"]})
+        return web.Response(body=encode_item(item), headers=headers)
+
+    async def list_items(self, request: web.Request) -> web.Response:
+        """GET /items."""
+        query = read_query(request.query)
+        page = await self._store.find(query)
+        following = write_cursor(query._replace(after=page.next))
+        document: dict[str, Any] = {"items": [item_document(item) for item in page.items], "next": following}
+        if page.total is not None:
+            document["total"] = page.total
+        headers = {"Content-Type": JSON}
+        if following is not None:
+            headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
+        return web.Response(body=orjson.dumps(document), headers=headers)
+
+    async def replace_item(self, request: web.Request) -> web.Response:
+        """PUT /items/{id}."""
+        require_media_type(request, JSON)
+        expected = read_if_match(request)
+        fields = decode_item(await read_body(request, self._max_body_bytes))
+        return self._updated(request, await self._store.update(request.match_info["id"], lambda _: fields, expected))
+
+    async def patch_item(self, request: web.Request) -> web.Response:
+        """PATCH /items/{id}."""
+        require_media_type(request, MERGE_PATCH, JSON)
+        expected = read_if_match(request)
+        patch = decode_patch(await read_body(request, self._max_body_bytes))
+        return self._updated(request, await self._store.update(request.match_info["id"], patch, expected))
+
+    async def delete_item(self, request: web.Request) -> web.Response:
+        """DELETE /items/{id}."""
+        item_id = request.match_info["id"]
+        await self._store.delete(item_id, read_if_match(request))
+        self._telemetry.items_deleted.add(1)
+        self._events.emit("item_deleted", request, item_id=item_id)
+        return web.Response(status=204)
+
+    async def create_batch(self, request: web.Request) -> web.Response:
+        """POST /items/batch."""
+        require_media_type(request, JSON)
+        body = await read_body(request, max(BATCH_BYTES_MAX, self._max_body_bytes))
+        items = await self._store.create_batch(decode_items(body, BATCH_ITEMS_MAX))
+        self._telemetry.items_created.add(len(items))
+        self._events.emit("items_batch_created", request, count=len(items))
+        document = {"items": [item_document(item) for item in items]}
+        return web.Response(body=orjson.dumps(document), status=201, content_type=JSON)
+
+    def _updated(self, request: web.Request, item: Item) -> web.Response:
+        self._telemetry.items_updated.add(1)
+        self._events.emit("item_updated", request, item_id=item.id, version=item.version)
+        return web.Response(body=encode_item(item), headers=_headers_of(item))
+
+
+def _headers_of(item: Item) -> dict[str, str]:
+    return {"Content-Type": JSON, "ETag": etag_of(item)}
+
+
+def _idempotency_key(request: web.Request, key: str, body: bytes) -> IdempotencyKey:
+    if not (1 <= len(key) <= IDEMPOTENCY_KEY_MAX and key.isascii() and key.isprintable()):
+        raise MalformedError(f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters")
+    owner = request.get(PRINCIPAL, "")
+    return IdempotencyKey(f"{owner}\n{key}", blake2b(body, digest_size=16).digest())

@@ -1,0 +1,1 @@
+"""The log: JSON or console lines of catalogued events. Imports only `errors`."""

@@ -1,0 +1,1 @@
+"""Settings: read from the environment once, checked together. Imports only `errors`."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry: catalogue, histograms, sampling, spans, exposition, OTLP. Imports `logs` and `errors`; knows no domain."""

@@ -1,0 +1,79 @@
+"""OpenTelemetry's SDK falls back in silence where a setting is wrong; whoever set it must be told before the start."""
+
+import pytest
+
+from devops_api.errors import SettingsError
+from devops_api.settings.otel import read_otel_faults
+from devops_api.settings.service import read_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_SDK_DISABLED", "yes"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan"),
+        ("OTEL_TRACES_SAMPLER_ARG", "often"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://collector"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Bearer x"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,authorization"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x%0Ay"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", 'authorization="x"'),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "inf"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "1.5"),
+    ],
+)
+def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
+    (fault,) = read_otel_faults({name: text})
+    assert fault.startswith(f"{name} must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_SDK_DISABLED", "TRUE"),
+        ("OTEL_TRACES_SAMPLER", "always_on"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:secret@collector/otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2.5"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer x"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20eA==, x-scope = a/b:c,"),
+    ],
+)
+def test_what_can_be_used_is_let_pass(name: str, text: str) -> None:
+    assert read_otel_faults({name: text}) == []
+
+
+def test_a_queue_that_cannot_hold_one_batch_is_named() -> None:
+    """The SDK raises ValueError for it, in the middle of the start."""
+    faults = read_otel_faults({"OTEL_BSP_MAX_QUEUE_SIZE": "100"})
+    assert faults == ["OTEL_BSP_MAX_QUEUE_SIZE must be at least OTEL_BSP_MAX_EXPORT_BATCH_SIZE (512)"]
+    assert read_otel_faults({"OTEL_BLRP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "100"}) == []
+
+
+def test_faults_are_told_together_with_those_of_the_service_and_without_secrets() -> None:
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "collector?token=hunter2",
+        "OTEL_TRACES_SAMPLER_ARG": "2",
+        "DEVOPS_API_PORT": "no port",
+    }
+    with pytest.raises(SettingsError) as refused:
+        read_settings(environment)
+    assert [fault.split()[0].partition("=")[0] for fault in refused.value.errors] == [
+        "DEVOPS_API_PORT",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]
+    assert "hunter2" not in str(refused.value)
