@@ -6,7 +6,7 @@ error ratio, 2 % of a 30-day budget is gone in an hour.
 
 from typing import Final, Literal, NamedTuple
 
-from devops_api.settings.service import Settings
+from devops_api.items.settings import Settings
 from devops_api.telemetry.catalogue import HTTP_BUCKETS_S
 
 Severity = Literal["page", "ticket"]

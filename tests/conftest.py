@@ -9,10 +9,12 @@ from typing import Any, BinaryIO
 import aiohttp
 import pytest_asyncio
 
-from devops_api.app import Service, create_service
+from devops_api.app import create_service
+from devops_api.items.events import EVENTS
+from devops_api.items.settings import Settings
 from devops_api.logs.writer import open_logs
-from devops_api.serve.serve import serve
-from devops_api.settings.service import Settings
+from devops_api.serve.chassis import Service
+from devops_api.serve.lifecycle import serve
 
 
 @dataclass
@@ -44,7 +46,7 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
         number = len(started)
         log_path = tmp_path / f"log-{number}.jsonl"
         log_file = log_path.open("wb", buffering=0)
-        logs = open_logs("debug", "json", log_file.fileno())
+        logs = open_logs("debug", "json", log_file.fileno(), EVENTS)
         defaults = {
             "port": 0,
             "database_url": f"sqlite:///{tmp_path}/items.db",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from devops_api.settings.service import Settings
+from devops_api.items.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMETHEUS_CONFIG = "observability/prometheus/prometheus.yml"

@@ -31,7 +31,7 @@ from devops_api.http.problems import type_of
 from devops_api.items.decoding import FIELDS, decode_item
 from devops_api.items.examples import EXAMPLE_ID, SEED, Example
 from devops_api.items.operations import Operation, list_calls
-from devops_api.settings.service import Settings
+from devops_api.items.settings import Settings
 from devops_api.settings.tokens import Token, Tokens, create_token
 
 ALL_CALLS = list_calls(has_metrics=True, has_faults=True)

@@ -22,8 +22,10 @@ from pathlib import Path
 import pytest
 from conftest import StartService
 
-from devops_api.settings.service import PREFIX, iterate_settings
+from devops_api.items.settings import IDENTITY, Settings
+from devops_api.settings.reading import list_variables
 
+PREFIX = IDENTITY.settings_prefix
 LINES = [
     '{"name": "Oak chair", "price": 129, "sku": "C-1", "tags": ["new", "home"]}',
     '{"name": "Lamp", "price": 9.99, "sku": "L-1", "description": "two\\nlines, \\"quoted\\""}',
@@ -97,7 +99,7 @@ def test_help_names_every_command_and_first_steps(commands: Commands) -> None:
 
 def test_help_of_serve_lists_every_setting(commands: Commands) -> None:
     shown = commands.run("serve", "--help").stdout
-    assert all(f"{PREFIX}{name.upper()}" in shown for name, _ in iterate_settings())
+    assert all(variable.name in shown for variable in list_variables(Settings, PREFIX))
 
 
 def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(commands: Commands) -> None:

@@ -19,9 +19,13 @@ import pytest
 
 import devops_api
 from devops_api.errors import StoreUnavailableError
-from devops_api.logs.writer import EVENTS, PENDING_MAX, Logs, open_logs
+from devops_api.items.events import EVENTS as ITEM_EVENTS
+from devops_api.logs.events import SERVICE_EVENTS
+from devops_api.logs.writer import PENDING_MAX, Logs, open_logs
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+EVENTS = {**SERVICE_EVENTS, **ITEM_EVENTS}
 
 
 class Pipe:
@@ -29,7 +33,7 @@ class Pipe:
 
     def __init__(self, log_format: str = "json", level: str = "debug") -> None:
         self.reading, self.writing = os.pipe()
-        self.logs: Logs = open_logs(level, log_format, self.writing)
+        self.logs: Logs = open_logs(level, log_format, self.writing, ITEM_EVENTS)
 
     def read_all(self) -> bytes:
         """Close the log; everything that it had to say."""
@@ -87,7 +91,7 @@ def test_a_field_that_its_event_does_not_declare_is_not_written(pipe: Pipe) -> N
 
 def find_emitted() -> Iterator[tuple[str, str, set[str]]]:
     """Each place of the package that logs an event: where it is, the event and the fields that it gives."""
-    for path in Path(devops_api.__file__).parent.glob("*.py"):
+    for path in Path(devops_api.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "emit"):
                 continue
@@ -121,7 +125,7 @@ def test_lines_below_the_level_are_left_out() -> None:
 def test_what_libraries_say_from_warnings_on_is_in_the_same_stream(pipe: Pipe) -> None:
     logging.getLogger("some.library").warning("careful, %s", "you")
     logging.getLogger("some.library").info("not this")
-    pipe.logs._bridge.handle(logging.LogRecord("some.library", logging.ERROR, "", 1, "%d", ("no number",), None))
+    pipe.logs._handler.handle(logging.LogRecord("some.library", logging.ERROR, "", 1, "%d", ("no number",), None))
     warning, error = pipe.read_lines()
     assert (warning["event"], warning["level"], warning["logger"]) == ("library", "warning", "some.library")
     assert warning["message"] == "careful, you"
@@ -254,7 +258,7 @@ def test_a_pipe_that_does_not_block_loses_nothing() -> None:
 
 def test_a_reader_that_is_gone_ends_the_log_and_nothing_else() -> None:
     reading, writing = os.pipe()
-    logs = open_logs("info", "json", writing)
+    logs = open_logs("info", "json", writing, ITEM_EVENTS)
     os.close(reading)
     for _ in range(10):
         logs.emit("item_created", item_id="i")
@@ -268,7 +272,7 @@ def test_what_is_said_last_is_written(tmp_path: Path) -> None:
     for number in range(25):
         path = tmp_path / str(number)
         with path.open("wb", buffering=0) as file:
-            logs = open_logs("info", "json", file.fileno())
+            logs = open_logs("info", "json", file.fileno(), ITEM_EVENTS)
             logs.emit("draining", in_flight=0)
             sleep(number / 500)
             logs.emit("stopped", is_complete=True)

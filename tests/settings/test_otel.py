@@ -3,8 +3,8 @@
 import pytest
 
 from devops_api.errors import SettingsError
-from devops_api.settings.otel import read_otel_faults
-from devops_api.settings.service import read_settings
+from devops_api.items.settings import read_item_settings as read_settings
+from devops_api.settings.otel import find_otel_errors
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from devops_api.settings.service import read_settings
     ],
 )
 def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
-    (fault,) = read_otel_faults({name: text})
+    (fault,) = find_otel_errors({name: text})
     assert fault.startswith(f"{name} must be ")
 
 
@@ -53,14 +53,14 @@ def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
     ],
 )
 def test_what_can_be_used_is_let_pass(name: str, text: str) -> None:
-    assert read_otel_faults({name: text}) == []
+    assert find_otel_errors({name: text}) == []
 
 
 def test_a_queue_that_cannot_hold_one_batch_is_named() -> None:
     """The SDK raises ValueError for it, in the middle of the start."""
-    faults = read_otel_faults({"OTEL_BSP_MAX_QUEUE_SIZE": "100"})
+    faults = find_otel_errors({"OTEL_BSP_MAX_QUEUE_SIZE": "100"})
     assert faults == ["OTEL_BSP_MAX_QUEUE_SIZE must be at least OTEL_BSP_MAX_EXPORT_BATCH_SIZE (512)"]
-    assert read_otel_faults({"OTEL_BLRP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "100"}) == []
+    assert find_otel_errors({"OTEL_BLRP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "100"}) == []
 
 
 def test_faults_are_told_together_with_those_of_the_service_and_without_secrets() -> None:

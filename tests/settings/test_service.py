@@ -1,13 +1,16 @@
 """A wrong setting must stop the service before it opens anything, and say all that is wrong in one go."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from devops_api.errors import SettingsError
-from devops_api.settings.service import PREFIX, Settings, iterate_settings, read_settings
+from devops_api.items.settings import IDENTITY, Settings
+from devops_api.items.settings import read_item_settings as read_settings
+from devops_api.settings.reading import list_variables
 from devops_api.settings.tokens import create_token
+
+PREFIX = IDENTITY.settings_prefix
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -15,9 +18,9 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_every_setting_has_a_sentence_and_says_what_it_accepts() -> None:
-    described = dict(iterate_settings())
-    assert set(described) == {entry.name for entry in fields(Settings)}
-    assert all(setting.meaning and setting.accepts for setting in described.values())
+    variables = list_variables(Settings, PREFIX)
+    assert [variable.field for variable in variables] == list(Settings.__struct_fields__)
+    assert all(variable.description and variable.accepts for variable in variables)
 
 
 def test_settings_are_read_by_their_types(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def serve_stock(folder: str) -> None:
     from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415
 
     from devops_api.app import create_service  # noqa: PLC0415
+    from devops_api.items.settings import Settings  # noqa: PLC0415
     from devops_api.logs.writer import open_logs  # noqa: PLC0415
-    from devops_api.settings.service import Settings  # noqa: PLC0415
 
     registry = CollectorRegistry()
 

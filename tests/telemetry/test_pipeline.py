@@ -18,8 +18,8 @@ from scrapes import DURATION, OPENMETRICS, UNHEARD, Scrape, scrape
 from devops_api.http.admission import Admission
 from devops_api.http.server import Runner
 from devops_api.http.wrapper import HandlerWrapper
+from devops_api.items.settings import Settings
 from devops_api.logs.writer import open_logs
-from devops_api.settings.service import Settings
 from devops_api.telemetry.catalogue import HTTP_METHODS, REQUEST_ERRORS
 from devops_api.telemetry.pipeline import Telemetry, create_telemetry
 

@@ -1,6 +1,8 @@
 """The API's description for programs and for people, made once, at start."""
 
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -8,16 +10,32 @@ from aiohttp import web
 from devops_api.apidocs.openapi import create_openapi
 from devops_api.apidocs.page import draw_page
 from devops_api.http.bodies import JSON, is_unchanged
+from devops_api.http.operations import Operation, Response, Schema
+from devops_api.http.routes import Route
+from devops_api.identity import Identity
 from devops_api.items.operations import list_calls
-from devops_api.settings.service import Settings
+from devops_api.settings.service import ServiceSettings
 
 _NO_SNIFF = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+class Guide(NamedTuple):
+    """What a domain tells the readers of the page."""
+
+    title: str = ""
 
 
 class Documents:
     """Handlers of `/openapi.json` and `/docs`, which describe the service as these settings make it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        routes: Sequence[Route],
+        schemas: Mapping[str, Schema],
+        guide: Guide,
+        settings: ServiceSettings,
+    ) -> None:
         calls = list_calls(has_metrics=settings.metrics_port is None, has_faults=settings.faults)
         openapi = create_openapi(calls, needs_token=settings.tokens_file is not None)
         page = draw_page(calls, openapi, settings)
@@ -25,6 +43,14 @@ class Documents:
         self._page = _Document(
             page.html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": page.policy} | _NO_SNIFF
         )
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the documents."""
+        operation: Any = Operation("", "", "", "", responses=(Response(200, ""),))
+        return [
+            Route("GET", "/openapi.json", None, self.get_openapi, operation, is_probe=True),
+            Route("GET", "/docs", None, self.get_page, operation, is_probe=True),
+        ]
 
     async def get_openapi(self, request: web.Request) -> web.Response:
         """GET /openapi.json."""

@@ -19,7 +19,7 @@ from devops_api.apidocs.schema import (
     ref,
     titles_of,
 )
-from devops_api.http.problems import PROBLEM_JSON, type_of
+from devops_api.http.problems import PROBLEM_JSON, create_type
 from devops_api.items.bulk.handlers import FORMATS
 from devops_api.items.examples import Example
 from devops_api.items.handlers import IDEMPOTENCY_KEY_MAX
@@ -251,7 +251,7 @@ def _create_problem(kinds: Kinds, shown: Mapping[str, Any] = MappingProxyType({}
     status = _status_of(kinds)
     headers = [_PROBLEM_HEADERS[status]] if status in _PROBLEM_HEADERS else []
     return {
-        "description": ", or ".join(f"[{title}]({type_of(title)})" for title in titles_of(kinds)),
+        "description": ", or ".join(f"[{title}]({create_type(title)})" for title in titles_of(kinds)),
         "headers": _refer("X-Request-ID", *headers),
         "content": {PROBLEM_JSON: {"schema": create_problem_schema(kinds), **shown}},
     }

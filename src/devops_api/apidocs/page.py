@@ -15,12 +15,12 @@ import orjson
 from devops_api import __version__
 from devops_api.errors import ProblemError
 from devops_api.http.bodies import JSON
-from devops_api.http.problems import slug_of
+from devops_api.http.problems import create_slug
 from devops_api.items.bulk.records import RECORD_BYTES_MAX
 from devops_api.items.examples import Example
 from devops_api.items.handlers import BATCH_BYTES_MAX, BATCH_ITEMS_MAX
 from devops_api.items.operations import Operation
-from devops_api.settings.service import KIB, MIB, Settings
+from devops_api.settings.service import KIB, MIB, ServiceSettings
 
 _BACKTICK: Final = "`"
 _FORMATS: Final = {"uuid": "a UUID", "entity-tags": "entity tags"}
@@ -38,7 +38,7 @@ class Page(NamedTuple):
     policy: str
 
 
-def draw_page(calls: Sequence[Operation], openapi: Mapping[str, Any], settings: Settings) -> Page:
+def draw_page(calls: Sequence[Operation], openapi: Mapping[str, Any], settings: ServiceSettings) -> Page:
     """The page of a service with these settings."""
     style = _read_asset("docs.css")
     base_url = f"http://localhost:{settings.port or 8000}"
@@ -53,7 +53,7 @@ def draw_page(calls: Sequence[Operation], openapi: Mapping[str, Any], settings: 
         batch_bytes=_size(max(BATCH_BYTES_MAX, settings.max_body_bytes)),
         record_bytes=_size(RECORD_BYTES_MAX),
         request_timeout=f"{settings.request_timeout_s:g} s",
-        export_timeout=f"{settings.export_timeout_s:g} s",
+        export_timeout=f"{getattr(settings, 'export_timeout_s', 0):g} s",
         max_in_flight=settings.max_in_flight,
         fields=_draw_fields(openapi["components"]["schemas"]),
         calls="\n".join(_draw_group(name, group, openapi, base_url) for name, group in _group(calls)),
@@ -111,7 +111,7 @@ def _draw_contents(calls: Sequence[Operation]) -> str:
 
 def _draw_group(name: str, calls: Sequence[Operation], openapi: Mapping[str, Any], base_url: str) -> str:
     drawn = "\n".join(_draw_call(call, openapi["paths"][call.path][call.method.lower()], base_url) for call in calls)
-    return f'<section id="{slug_of(name)}">\n<h2>{escape(name)}</h2>\n{drawn}\n</section>'
+    return f'<section id="{create_slug(name)}">\n<h2>{escape(name)}</h2>\n{drawn}\n</section>'
 
 
 def _draw_call(call: Operation, operation: Mapping[str, Any], base_url: str) -> str:
@@ -177,7 +177,7 @@ def _draw_answers(call: Operation) -> str:
     for kind in call.every_problem:
         titles.setdefault(kind.title, kind.status)
     linked = ", ".join(
-        f'<a href="#{slug_of(title)}">{status} {escape(title.lower())}</a>'
+        f'<a href="#{create_slug(title)}">{status} {escape(title.lower())}</a>'
         for title, status in sorted(titles.items(), key=lambda entry: entry[1])
     )
     rows.append(f'<tr><td class="status">4xx 5xx</td><td>{linked}</td></tr>')
@@ -235,7 +235,7 @@ def _draw_fields(schemas: Mapping[str, Any]) -> str:
 
 
 def _draw_problem(title: str, status: int, text: str) -> str:
-    anchor = slug_of(title)
+    anchor = create_slug(title)
     return (
         f'<article id="{anchor}"><h3><a class="anchor" href="#{anchor}"><span class="status bad">{status}</span> '
         f"{escape(title)}</a></h3><p>{_inline(text)}</p></article>"

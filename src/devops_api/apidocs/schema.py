@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
-from devops_api.errors import InjectedFaultError, ProblemError
+from devops_api.errors import InjectedFaultError, InternalError, ProblemError
 from devops_api.http.faults import FaultPlan
-from devops_api.http.problems import INTERNAL_ERROR, type_of
+from devops_api.http.problems import create_type
 from devops_api.items.bulk.imports import ImportReport
 from devops_api.items.decoding import FIELDS, SERVER_FIELDS, ItemBody
 from devops_api.items.handlers import BATCH_ITEMS_MAX
@@ -141,14 +141,14 @@ def create_problem_schema(kinds: Kinds) -> Schema:
     return {
         "allOf": [
             ref("Problem"),
-            {"properties": {"title": {"enum": titles}, "type": {"enum": [type_of(title) for title in titles]}}},
+            {"properties": {"title": {"enum": titles}, "type": {"enum": [create_type(title) for title in titles]}}},
         ]
     }
 
 
 def titles_of(kinds: Kinds) -> list[str]:
     """The titles of problems of one status; without a kind it is the failure that nobody raised on purpose."""
-    return list(dict.fromkeys(kind.title for kind in kinds)) or [INTERNAL_ERROR, InjectedFaultError.title]
+    return list(dict.fromkeys(kind.title for kind in kinds)) or [InternalError.title, InjectedFaultError.title]
 
 
 def ref(name: str) -> Schema:

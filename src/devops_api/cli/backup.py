@@ -1,4 +1,4 @@
-"""`devops-api backup` and `restore`: whole, checked copies of the database."""
+"""`devops-api backup` and `restore`: complete, checked copies of the database."""
 
 import argparse
 import os
@@ -9,24 +9,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from devops_api.app import database_path
+from devops_api.items.settings import read_item_settings
 from devops_api.items.store.sqlite.backup import backup_database, restore_database
-from devops_api.settings.service import read_settings
 
 
 def run_backup(options: argparse.Namespace) -> None:
-    """`devops-api backup`."""
+    """Copy the database to a file."""
     with _show_progress("backup") as on_progress:
-        backup_database(database_path(read_settings(os.environ)), Path(options.file), on_progress)
-    sys.stdout.write(f"{options.file} is a whole copy of the database, and has been checked\n")
+        backup_database(read_item_settings(os.environ).database_path, Path(options.file), on_progress)
+    sys.stdout.write(f"{options.file} is a complete copy of the database and has been checked\n")
 
 
 def run_restore(options: argparse.Namespace) -> None:
-    """`devops-api restore`."""
-    target = database_path(read_settings(os.environ))
+    """Replace the database by a backup."""
+    target = read_item_settings(os.environ).database_path
     with _show_progress("restore") as on_progress:
         restore_database(Path(options.file), target, on_progress)
-    sys.stdout.write(f"{target} is the database of {options.file} now\n")
+    sys.stdout.write(f"{target} now holds the items of {options.file}\n")
 
 
 @contextmanager

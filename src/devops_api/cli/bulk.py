@@ -17,13 +17,12 @@ import aiohttp
 import msgspec
 from tqdm import tqdm
 
-from devops_api.app import database_path
 from devops_api.errors import DevopsApiError
 from devops_api.items.bulk.exports import ENCODERS
 from devops_api.items.bulk.imports import CSV, NDJSON, Importer
+from devops_api.items.settings import read_item_settings
 from devops_api.items.store.protocol import ItemQuery, ItemStore
 from devops_api.items.store.sqlite.store import open_sqlite_store
-from devops_api.settings.service import read_settings
 
 MEDIA_TYPES: Final = {"ndjson": NDJSON, "csv": CSV}
 READ_BYTES: Final = 256 * 1024
@@ -118,7 +117,7 @@ class ServiceTarget:
 async def open_target(url: str | None, token: str | None, *, must_exist: bool) -> AsyncIterator[Target]:
     """The service at `url`, or the database that the environment names; with `must_exist` none is created."""
     if url is None:
-        path = database_path(read_settings(os.environ))
+        path = read_item_settings(os.environ).database_path
         if must_exist and not path.exists():
             raise TransferError(f"{path} does not exist; name the database in DEVOPS_API_DATABASE_URL")
         store = open_sqlite_store(path)

@@ -13,7 +13,7 @@ import aiohttp
 
 from devops_api.cli.bulk import open_session, read_token
 
-REPORT_EVERY_S: Final = 5.0
+REPORT_INTERVAL_S: Final = 5.0
 KNOWN_MAX: Final = 1_000
 IN_FLIGHT_MAX: Final = 256
 _WORDS: Final = ("red", "blue", "green", "oak", "steel", "small", "large", "chair", "table", "lamp", "shelf", "mug")
@@ -52,7 +52,7 @@ class Load:
             while calls < (now - started) * self._rate:
                 calls += 1
                 self._start_call()
-            if now - reported >= REPORT_EVERY_S:
+            if now - reported >= REPORT_INTERVAL_S:
                 self._report(now - reported)
                 reported = now
             await asyncio.sleep(min(1 / self._rate, 0.05))

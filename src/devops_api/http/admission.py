@@ -1,6 +1,6 @@
-"""Who is in: a bound on requests in flight, their deadlines, and whether the service is on its way out.
+"""Admission: a bound on the requests in flight, their deadlines, and whether the service drains.
 
-One periodic sweep looks at all deadlines: a timer for each request costs ten times what the rest of the admission does.
+One periodic sweep checks all deadlines: a timer for each request costs ten times what the rest of admission does.
 """
 
 import asyncio
@@ -15,9 +15,10 @@ POLL_S: Final = 0.01
 
 
 class Admission:
-    """Admission to the service. Belongs to one event loop.
+    """Admit requests up to a limit. Belongs to one event loop.
 
-    `is_draining`: readiness fails and connections are wound down. `is_stopping`: streams must end at their next chunk.
+    `is_draining`: readiness fails and connections are closed after their response. `is_stopping`: streams must end at
+    their next chunk.
     """
 
     def __init__(self, *, limit: int, timeout_s: float) -> None:
@@ -31,22 +32,22 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
-        """Requests that have entered and not left."""
+        """Number of requests that entered and have not left."""
         return len(self._deadlines)
 
     def enter(self, task: asyncio.Task[object], timeout_s: float) -> None:
-        """Let a request in, to be cancelled after `timeout_s`. OverloadedError where too many are in."""
+        """Admit a request and cancel it after `timeout_s`. OverloadedError: too many are in flight."""
         if len(self._deadlines) >= self.limit:
             self.shed_total += 1
-            raise OverloadedError(f"The service has {self.limit} requests in flight and takes no more now")
+            raise OverloadedError(f"The service has {self.limit} requests in flight and admits no more now")
         self._deadlines[task] = monotonic() + timeout_s
 
     def leave(self, task: asyncio.Task[object]) -> None:
-        """Let a request out."""
+        """End a request's stay."""
         del self._deadlines[task]
 
     def take_expiry(self, task: asyncio.Task[object]) -> bool:
-        """Whether the admission was the one that cancelled this request; the cancellation is taken back then."""
+        """Tell whether admission cancelled this request; if so, undo the cancellation."""
         if task not in self._expired:
             return False
         self._expired.remove(task)
@@ -54,7 +55,7 @@ class Admission:
         return True
 
     async def sweep(self) -> None:
-        """Cancel what has run out of time, until cancelled itself."""
+        """Cancel requests whose deadline has passed, until this task is cancelled itself."""
         while True:
             await asyncio.sleep(min(self.timeout_s / SWEEPS_PER_TIMEOUT, SWEEP_MAX_S))
             now = monotonic()
@@ -64,7 +65,7 @@ class Admission:
                 task.cancel()
 
     async def wait_empty(self, timeout_s: float) -> bool:
-        """Wait until nothing is in flight; False where that takes longer than `timeout_s`."""
+        """Wait until no request is in flight; return False if that takes longer than `timeout_s`."""
         deadline = monotonic() + timeout_s
         while self._deadlines and monotonic() < deadline:  # noqa: ASYNC110 - an event would cost every request
             await asyncio.sleep(POLL_S)

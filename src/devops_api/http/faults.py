@@ -1,4 +1,4 @@
-"""Faults on request, so that alerts and the people behind them can be tried: `/faults`, opened by a setting."""
+"""Fault injection for practice: `/faults` makes requests fail or slow, if a setting opens it."""
 
 import asyncio
 import secrets
@@ -8,10 +8,12 @@ from typing import Annotated, Final
 import msgspec
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from devops_api.errors import FieldError, InjectedFaultError, InvalidError, MalformedError
 from devops_api.http.bodies import JSON, read_body, require_media_type
-from devops_api.http.wrapper import Handler
+from devops_api.http.operations import DELETE_FAULTS, GET_FAULTS, PUT_FAULTS
+from devops_api.http.routes import Route
 
 BODY_BYTES_MAX: Final = 16 * 1024
 LATENCY_MAX_MS: Final = 60_000
@@ -19,59 +21,71 @@ _PRECISION: Final = 1_000_000
 
 
 class FaultPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to go wrong: a share of requests answered 500, each delayed first; on one route, or on all of /items."""
+    """What to inject: a latency before each request, and a ratio of requests that get a 500; on one route or on all."""
 
     error_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     latency_ms: Annotated[float, msgspec.Meta(ge=0, le=LATENCY_MAX_MS)] = 0.0
     route: str | None = None
 
 
-class Faults:
-    """The plan in force, none at first, and the handlers of `/faults`."""
+class FaultInjector:
+    """The plan in force, which is empty at first, and the handlers of `/faults`."""
 
     def __init__(self) -> None:
         self._plan = FaultPlan()
-        self._routes: list[str] = []
+        self._paths: list[str] = []
 
-    def wrap(self, route: str, handler: Handler) -> Handler:
-        """A handler that fails and dawdles as the plan says."""
-        if route not in self._routes:
-            self._routes.append(route)
+    def inject(self, routes: Sequence[Route]) -> list[Route]:
+        """Return the routes with handlers that inject latency and errors as planned. Probes stay as they are."""
+        self._paths += dict.fromkeys(route.path for route in routes if not route.is_probe)
+        return [
+            route if route.is_probe else route._replace(handler=self._wrap(route.path, route.handler))
+            for route in routes
+        ]
 
-        async def suffer(request: web.Request) -> web.StreamResponse:
+    def routes(self) -> list[Route]:
+        """Return the routes of `/faults`."""
+        return [
+            Route("GET", "/faults", "read", self.get_plan, GET_FAULTS),
+            Route("PUT", "/faults", "write", self.put_plan, PUT_FAULTS),
+            Route("DELETE", "/faults", "write", self.delete_plan, DELETE_FAULTS),
+        ]
+
+    def _wrap(self, path: str, handler: Handler) -> Handler:
+        async def inject(request: web.Request) -> web.StreamResponse:
             plan = self._plan
-            if plan.route in {None, route}:
+            if plan.route in {None, path}:
                 await asyncio.sleep(plan.latency_ms / 1e3)
                 if secrets.randbelow(_PRECISION) < plan.error_ratio * _PRECISION:
-                    raise InjectedFaultError("This failure was asked for; DELETE /faults ends it")
+                    raise InjectedFaultError("This failure was requested; DELETE /faults ends it")
             return await handler(request)
 
-        return suffer
+        return inject
 
     async def get_plan(self, _: web.Request) -> web.Response:
-        """GET /faults."""
+        """Serve `GET /faults`."""
         return web.Response(body=orjson.dumps(msgspec.to_builtins(self._plan)), content_type=JSON)
 
     async def put_plan(self, request: web.Request) -> web.Response:
-        """PUT /faults."""
+        """Serve `PUT /faults`."""
         require_media_type(request, JSON)
-        self._plan = _decode_plan(await read_body(request, BODY_BYTES_MAX), self._routes)
+        self._plan = _decode_plan(await read_body(request, BODY_BYTES_MAX), self._paths)
         return await self.get_plan(request)
 
     async def delete_plan(self, _: web.Request) -> web.Response:
-        """DELETE /faults."""
+        """Serve `DELETE /faults`."""
         self._plan = FaultPlan()
         return web.Response(status=204)
 
 
-def _decode_plan(body: bytes, routes: Sequence[str]) -> FaultPlan:
+def _decode_plan(body: bytes, paths: Sequence[str]) -> FaultPlan:
     try:
         plan = msgspec.json.decode(body, type=FaultPlan)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
-        raise InvalidError([FieldError(path.rstrip("`").replace(".", "/"), detail)]) from None
+        detail, _, pointer = str(error).partition(" - at `$")
+        raise InvalidError([FieldError(pointer.rstrip("`").replace(".", "/"), detail)]) from None
     except msgspec.DecodeError as error:
         raise MalformedError(f"The body is not JSON: {error}") from None
-    if plan.route is not None and plan.route not in routes:
-        raise InvalidError([FieldError("/route", f"must be one of {', '.join(routes)}")])
+    if plan.route is not None and plan.route not in paths:
+        raise InvalidError([FieldError("/route", f"must be one of {', '.join(paths)}")])
     return plan

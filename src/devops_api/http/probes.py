@@ -1,75 +1,95 @@
-"""What machines ask: is it alive, is it ready, how is it, what did it measure."""
+"""Probes for machines: liveness, readiness, health, metrics."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from devops_api import __version__
-from devops_api.errors import StoreUnavailableError
+from devops_api.errors import UnavailableError
 from devops_api.http.admission import Admission
-from devops_api.items.store.protocol import ItemStore
+from devops_api.http.operations import HEALTH, LIVENESS, METRICS, READINESS
+from devops_api.http.routes import Route
 from devops_api.telemetry.pipeline import Telemetry
 
 CHECK_TIMEOUT_S: Final = 2.0  # below the 3 s after which the image's HEALTHCHECK gives up
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+Check = Callable[[], Awaitable[object]]  # raises UnavailableError when what it checks does not work
 
 
 class Probes:
-    """Handlers of `/health`, `/livez`, `/readyz` and `/metrics`."""
+    """Handlers of `/health`, `/livez`, `/readyz` and `/metrics`. The service is ready when every check passes."""
 
-    def __init__(self, *, store: ItemStore, telemetry: Telemetry, admission: Admission) -> None:
-        self._store = store
+    def __init__(
+        self, *, version: str, checks: Mapping[str, Check], telemetry: Telemetry, admission: Admission
+    ) -> None:
+        self._version = version
+        self._checks = checks
         self._telemetry = telemetry
-        self._gate = admission
+        self._admission = admission
+
+    def routes(self) -> list[Route]:
+        """Return the routes of health, liveness and readiness."""
+        return [
+            Route("GET", "/health", None, self.get_health, HEALTH, is_probe=True),
+            Route("GET", "/livez", None, self.get_liveness, LIVENESS, is_probe=True),
+            Route("GET", "/readyz", None, self.get_readiness, READINESS, is_probe=True),
+        ]
+
+    def metrics_route(self) -> Route:
+        """Return the route of `/metrics`, which may be on a port of its own."""
+        return Route("GET", "/metrics", None, self.get_metrics, METRICS, is_probe=True)
 
     async def get_health(self, _: web.Request) -> web.Response:
-        """GET /health: 200 while the service works, though it may be draining; 503 where a check fails."""
-        check = await self._check_store()
-        status = "failing" if check["status"] != "ok" else "draining" if self._gate.is_draining else "ok"
-        document = {"status": status, "version": __version__, "checks": {"store": check}}
-        return _reply(document, is_good=status != "failing")
+        """Serve `GET /health`: 503 if a check fails, else 200, also while draining."""
+        checks = {name: await _run_check(check) for name, check in self._checks.items()}
+        is_failing = any(check["status"] != "ok" for check in checks.values())
+        status = "failing" if is_failing else "draining" if self._admission.is_draining else "ok"
+        return _respond({"status": status, "version": self._version, "checks": checks}, is_ok=not is_failing)
 
     async def get_liveness(self, _: web.Request) -> web.Response:
-        """GET /livez: the event loop turns."""
-        return _reply({"status": "ok"}, is_good=True)
+        """Serve `GET /livez`: 200 as long as the event loop runs."""
+        return _respond({"status": "ok"}, is_ok=True)
 
     async def get_readiness(self, _: web.Request) -> web.Response:
-        """GET /readyz: requests are welcome."""
-        if self._gate.is_draining:
-            return _reply({"status": "draining"}, is_good=False)
-        check = await self._check_store()
-        return _reply({"status": check["status"]}, is_good=check["status"] == "ok")
+        """Serve `GET /readyz`: 200 if the service takes requests."""
+        if self._admission.is_draining:
+            return _respond({"status": "draining"}, is_ok=False)
+        is_ready = await self.is_ready()
+        return _respond({"status": "ok" if is_ready else "failing"}, is_ok=is_ready)
 
     async def get_metrics(self, request: web.Request) -> web.Response:
-        """GET /metrics."""
+        """Serve `GET /metrics`."""
         headers = request.headers
         exposition = await self._telemetry.render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
-        reply = web.Response(
+        response = web.Response(
             body=exposition.body, headers={"Content-Type": exposition.content_type, "Vary": "Accept, Accept-Encoding"}
         )
         if exposition.content_encoding:
-            reply.headers["Content-Encoding"] = exposition.content_encoding
-        return reply
+            response.headers["Content-Encoding"] = exposition.content_encoding
+        return response
 
     async def is_ready(self) -> bool:
-        """Whether requests are welcome, for the readiness metric."""
-        return not self._gate.is_draining and (await self._check_store())["status"] == "ok"
-
-    async def _check_store(self) -> dict[str, Any]:
-        started = perf_counter()
-        check: dict[str, Any] = {"status": "ok"}
-        try:
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
-                await self._store.ping()
-        except (StoreUnavailableError, TimeoutError) as error:
-            check = {"status": "failing", "detail": str(error) or f"no answer within {CHECK_TIMEOUT_S:g} s"}
-        return check | {"duration_ms": round((perf_counter() - started) * 1e3, 3)}
+        """Tell whether the service takes requests: it does not drain, and every check passes."""
+        if self._admission.is_draining:
+            return False
+        return all([(await _run_check(check))["status"] == "ok" for check in self._checks.values()])
 
 
-def _reply(document: dict[str, Any], *, is_good: bool) -> web.Response:
+async def _run_check(check: Check) -> dict[str, Any]:
+    started = perf_counter()
+    result: dict[str, Any] = {"status": "ok"}
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check()
+    except (UnavailableError, TimeoutError) as error:
+        result = {"status": "failing", "detail": str(error) or f"no response within {CHECK_TIMEOUT_S:g} s"}
+    return result | {"duration_ms": round((perf_counter() - started) * 1e3, 3)}
+
+
+def _respond(document: dict[str, Any], *, is_ok: bool) -> web.Response:
     return web.Response(
-        body=orjson.dumps(document), status=200 if is_good else 503, content_type="application/json", headers=_NO_STORE
+        body=orjson.dumps(document), status=200 if is_ok else 503, content_type="application/json", headers=_NO_STORE
     )

@@ -1,7 +1,7 @@
-"""aiohttp's server, with what its parser refuses answered as a problem and counted, and slow connections cut.
+"""aiohttp's server, with a problem for each request that its parser refuses, and a deadline for the first headers.
 
-The only module that leans on how aiohttp 3 is built inside, since a runner cannot be given another class of
-connection; `tests/test_server.py` fails when that changes.
+The only module that depends on aiohttp's internals, since a runner cannot be given another connection class;
+`tests/http/test_server.py` fails when they change.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from devops_api.http.problems import create_problem_reply
+from devops_api.errors import MalformedError
+from devops_api.http.problems import create_problem_response
 
 OnParseError = Callable[[int], None]
 
@@ -20,11 +21,13 @@ OnParseError = Callable[[int], None]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_header_timeout_s", "_on_refusal")
+    __slots__ = ("_header_timeout_s", "_on_parse_error")
 
-    def __init__(self, manager: web.Server, *, on_refusal: OnParseError, header_timeout_s: float, **options: Any) -> None:
+    def __init__(
+        self, manager: web.Server, *, on_parse_error: OnParseError, header_timeout_s: float, **options: Any
+    ) -> None:
         super().__init__(manager, **options)
-        self._on_refusal = on_refusal
+        self._on_parse_error = on_parse_error
         self._header_timeout_s = header_timeout_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,35 +45,32 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Answer what never reached a handler; endpoints catch everything else."""
+        """Respond to a request that never reached a handler; the handler wrapper catches everything else."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the reply has begun")
-        self._on_refusal(status)
-        reply = create_problem_reply(
-            status,
-            "Malformed request",
-            "The request line, the headers or the framing of the body are not HTTP/1.1",
-            instance="",
-            request_id=secrets.token_hex(12),
-        )
-        reply.force_close()
-        return reply
+            raise ConnectionError("the response has begun")
+        self._on_parse_error(status)
+        error = MalformedError("The request line, the headers or the framing of the body are not valid HTTP/1.1")
+        response = create_problem_response(error, instance="", request_id=secrets.token_hex(12), status=status)
+        response.force_close()
+        return response
 
 
 class Server(web.Server):
-    """Makes a `Connection` for each client."""
+    """Make a `Connection` for each client."""
 
     def __call__(self) -> RequestHandler:
-        """A connection, for each that is accepted."""
+        """Return the connection of a client that was accepted."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """Runs an application on `Connection`s; `options` are those of aiohttp's `RequestHandler`."""
+    """Run an application on `Connection`s; `options` are those of aiohttp's `RequestHandler`."""
 
-    def __init__(self, app: web.Application, *, on_refusal: OnParseError, header_timeout_s: float, **options: Any) -> None:
+    def __init__(
+        self, app: web.Application, *, on_parse_error: OnParseError, header_timeout_s: float, **options: Any
+    ) -> None:
         super().__init__(app, access_log=None, **options)
-        self._on_refusal = on_refusal
+        self._on_parse_error = on_parse_error
         self._header_timeout_s = header_timeout_s
 
     async def _make_server(self) -> web.Server:
@@ -80,7 +80,7 @@ class Runner(web.AppRunner):
             request_factory=server.request_factory,
             handler_cancellation=True,
             loop=server._loop,  # noqa: SLF001 - see the module's docstring
-            on_refusal=self._on_refusal,
+            on_parse_error=self._on_parse_error,
             header_timeout_s=self._header_timeout_s,
             lingering_time=self._header_timeout_s,
             **server._kwargs,  # noqa: SLF001

@@ -7,14 +7,15 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable
 from random import random
 from time import perf_counter
 from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from devops_api.errors import (
+    InternalError,
     MethodNotAllowedError,
     NotFoundError,
     OverloadedError,
@@ -23,37 +24,18 @@ from devops_api.errors import (
     TimedOutError,
 )
 from devops_api.http.admission import Admission
-from devops_api.http.problems import INTERNAL_ERROR, create_problem_reply, reply_to_error
-from devops_api.logs.writer import Logs
-from devops_api.settings.tokens import Scope, Tokens
-from devops_api.telemetry.pipeline import Telemetry, TraceIds, create_trace_ids, trace_id_of
+from devops_api.http.auth import Access
+from devops_api.http.events import EventLogger
+from devops_api.http.problems import create_problem_response
+from devops_api.http.state import PRINCIPAL, REQUEST_ID_HEADER, REQUEST_STATE, RequestState
+from devops_api.settings.tokens import Scope
+from devops_api.telemetry.pipeline import Telemetry, create_trace_ids
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-PRINCIPAL: Final = web.RequestKey("principal", str)
-REQUEST_ID_HEADER: Final = "X-Request-ID"
 UNMATCHED_ROUTE: Final = "/{unmatched}"
 _SERVER_ERROR: Final = 500
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's code for a client that went away before the reply
 
 _take_request_id = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
-
-
-class RequestState:
-    """What is known of a request beside what it says: its id, its span where it is sampled, and what it failed of.
-
-    One object, since each lookup of a key that a request does not have costs a microsecond.
-    """
-
-    __slots__ = ("error_type", "request_id", "trace")
-
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
-        self.trace: TraceIds | None = None
-        self.error_type: str | None = None
-
-
-REQUEST_STATE: Final = web.RequestKey("call", RequestState)
 
 
 class HandlerWrapper:
@@ -64,15 +46,15 @@ class HandlerWrapper:
         *,
         admission: Admission,
         telemetry: Telemetry,
-        logs: Logs,
-        tokens: Tokens | None,
+        events: EventLogger,
+        access: Access | None,
         slow_request_s: float,
         logs_every_request: bool,
     ) -> None:
-        self._gate = admission
+        self._admission = admission
         self._telemetry = telemetry
-        self._logs = logs
-        self._tokens = tokens
+        self._events = events
+        self._access = access
         self._slow_request_s = -1.0 if logs_every_request else slow_request_s
         self._id_prefix = secrets.token_hex(8)
         self._id_counter = itertools.count(1)
@@ -81,7 +63,7 @@ class HandlerWrapper:
         self, route: str, handler: Handler, *, scope: Scope | None = None, timeout_s: float | None = None
     ) -> Handler:
         """Surround a handler that is admitted, may need a token of `scope`, and is cancelled after `timeout_s`."""
-        admission, tokens = self._gate, self._tokens
+        admission, access = self._admission, self._access
         limit_s = admission.timeout_s if timeout_s is None else timeout_s
 
         async def respond(request: web.Request) -> web.StreamResponse:
@@ -89,8 +71,8 @@ class HandlerWrapper:
             try:
                 admission.enter(task, limit_s)
                 try:
-                    if tokens is not None and scope is not None:
-                        request[PRINCIPAL] = tokens.check(request.headers.get("Authorization"), scope).name
+                    if access is not None and scope is not None:
+                        request[PRINCIPAL] = access.check(request.headers.get("Authorization"), scope).name
                     return await handler(request)
                 finally:
                     admission.leave(task)
@@ -135,21 +117,18 @@ class HandlerWrapper:
 
         return self.bind_probe(UNMATCHED_ROUTE, refuse)
 
-    def emit(self, event: str, request: web.Request, **fields: Any) -> None:
-        """Log an event of this request, with its id and its trace."""
-        call = request[REQUEST_STATE]
-        trace = call.trace
-        self._logs.emit(
-            event,
-            request_id=call.request_id,
-            trace_id=trace.trace_id if trace else trace_id_of(request.headers.get("traceparent")),
-            span_id=trace.span_id if trace else None,
-            **fields,
-        )
+    def wrap(self, route: Any) -> Handler:
+        """Wrap the handler of a route."""
+        if route.is_probe:
+            return self.bind_probe(route.path, route.handler)
+        return self.bind(route.path, route.handler, scope=route.scope, timeout_s=route.timeout_s)
+
+    wrap_allowed = bind_allowed
+    wrap_unmatched = bind_unmatched
 
     def _surround(self, route: str, respond: Handler) -> Handler:
         """Give a request its id, its telemetry and its line in the log."""
-        telemetry, admission = self._telemetry, self._gate
+        telemetry, admission = self._telemetry, self._admission
         sample, sample_ratio = telemetry.sample, telemetry.sample_ratio
         recorder = telemetry.bind_route(route)
         record = recorder.record
@@ -209,23 +188,23 @@ class HandlerWrapper:
         if error.status >= _SERVER_ERROR:
             request[REQUEST_STATE].error_type = type(error).__name__
             if not isinstance(error, OverloadedError):
-                self.emit("request_failed", request, error=error)
+                self._events.emit("request_failed", request, error=error)
         elif request.path.startswith("/items"):
             self._telemetry.count_rejection(error)
         _require_unanswered(request, error)
-        return reply_to_error(error, instance=request.path, request_id=request[REQUEST_STATE].request_id)
+        return create_problem_response(error, instance=request.path, request_id=request[REQUEST_STATE].request_id)
 
     def _crash(self, request: web.Request, error: Exception) -> web.Response:
         request[REQUEST_STATE].error_type = type(error).__qualname__
-        self.emit("request_failed", request, error=error)
+        self._events.emit("request_failed", request, error=error)
         _require_unanswered(request, error)
-        detail = "The service failed to answer; its log has the cause under this request_id"
-        return create_problem_reply(
-            _SERVER_ERROR, INTERNAL_ERROR, detail, instance=request.path, request_id=request[REQUEST_STATE].request_id
+        detail = "The service failed; its log has the cause under this request_id"
+        return create_problem_response(
+            InternalError(detail), instance=request.path, request_id=request[REQUEST_STATE].request_id
         )
 
     def _log_request(self, request: web.Request, route: str, status: int, duration_s: float) -> None:
-        self.emit(
+        self._events.emit(
             "request",
             request,
             method=request.method,

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from devops_api.errors import InvalidError, ProblemError
-from devops_api.http.problems import type_of
+from devops_api.http.problems import create_type
 from devops_api.items.bulk.exports import csv_header
 
 EXAMPLE_ID: Final = "019b7d2c-5e4e-7000-8a6b-3c5d7e9f1a2b"
@@ -39,7 +39,7 @@ class Example(NamedTuple):
 def problem(kind: type[ProblemError], instance: str, detail: str, **members: Any) -> dict[str, Any]:
     """A problem as it is answered."""
     return {
-        "type": type_of(kind.title),
+        "type": create_type(kind.title),
         "title": kind.title,
         "status": kind.status,
         "detail": detail,

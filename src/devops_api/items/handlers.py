@@ -16,7 +16,8 @@ from devops_api.http.bodies import (
     read_if_match,
     require_media_type,
 )
-from devops_api.http.wrapper import PRINCIPAL, HandlerWrapper
+from devops_api.http.events import EventLogger
+from devops_api.http.state import PRINCIPAL
 from devops_api.items.decoding import decode_item, decode_items, decode_patch
 from devops_api.items.model import Item, encode_item, item_document
 from devops_api.items.query import read_query, write_cursor
@@ -31,10 +32,10 @@ IDEMPOTENCY_KEY_MAX: Final = 255
 class ItemHandlers:
     """Handlers of `/items` and `/items/{id}`, and of the batch."""
 
-    def __init__(self, *, store: ItemStore, telemetry: Telemetry, wrapper: HandlerWrapper, max_body_bytes: int) -> None:
+    def __init__(self, *, store: ItemStore, telemetry: Telemetry, events: EventLogger, max_body_bytes: int) -> None:
         self._store = store
         self._telemetry = telemetry
-        self._events = wrapper
+        self._events = events
         self._max_body_bytes = max_body_bytes
 
     async def create_item(self, request: web.Request) -> web.Response:

@@ -1,15 +1,15 @@
-"""OpenTelemetry's own settings, checked before anything starts: the SDK falls back in silence where they are wrong."""
+"""Check OpenTelemetry's own settings before anything starts: the SDK silently falls back when they are wrong."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-DEFAULT_QUEUE_SIZE: Final = 2_048  # of spans or log records, as the specification has it
+DEFAULT_QUEUE_SIZE: Final = 2_048  # spans or log records; the specification's default
 DEFAULT_BATCH_SIZE: Final = 512
 _QUEUES: Final = ("BSP", "BLRP")
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
-# What the SDK takes, values percent-encoded or not; it logs what it does not take, and with it a token.
+# What the SDK accepts, values percent-encoded or not. It logs a header that it rejects, and with it a token.
 _HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+[ \t]*=([ !#-+\--:<-\[\]-~\t]*)", re.ASCII)
 _SAMPLERS: Final = (
     "always_on",
@@ -21,27 +21,27 @@ _SAMPLERS: Final = (
 )
 
 
-def read_otel_faults(environment: Mapping[str, str]) -> list[str]:
-    """A line for each OTEL_ variable that cannot be used; the values of URLs and headers are never shown."""
-    faults = [
+def find_otel_errors(environment: Mapping[str, str]) -> list[str]:
+    """Return a line for each invalid OTEL_ variable; the values of URLs and headers are never shown."""
+    errors = [
         f"{name} must be {accepts}"
-        for name, (is_good, accepts) in _CHECKS.items()
-        if environment.get(name) and not _holds(is_good, environment[name])
+        for name, (check, accepts) in _CHECKS.items()
+        if environment.get(name) and not _is_valid(check, environment[name])
     ]
-    return faults or [fault for queue in _QUEUES if (fault := _compare_sizes(environment, queue))]
+    return errors or [error for queue in _QUEUES if (error := _compare_sizes(environment, queue))]
 
 
 def _compare_sizes(environment: Mapping[str, str], queue: str) -> str | None:
-    """The SDK raises ValueError for a queue that holds less than one batch."""
+    """Compare a queue with its batch: the SDK raises ValueError for a queue that holds less than one batch."""
     size_name, batch_name = f"OTEL_{queue}_MAX_QUEUE_SIZE", f"OTEL_{queue}_MAX_EXPORT_BATCH_SIZE"
     size = int(environment.get(size_name) or DEFAULT_QUEUE_SIZE)
     batch = int(environment.get(batch_name) or DEFAULT_BATCH_SIZE)
     return f"{size_name} must be at least {batch_name} ({batch})" if size < batch else None
 
 
-def _holds(is_good: Callable[[str], bool], text: str) -> bool:
+def _is_valid(check: Callable[[str], bool], text: str) -> bool:
     try:
-        return is_good(text)
+        return check(text)
     except ValueError:
         return False
 
@@ -64,7 +64,7 @@ _URL: Final = (_is_url, "an http:// or https:// URL")
 _HEADERS: Final = (_are_headers, "name=value, with commas between several, values percent-encoded")
 _POSITIVE: Final = (_is_positive, "a number above 0")
 _COUNT: Final = (lambda text: int(text) > 0, "a whole number above 0")
-_PROTOCOL: Final = (lambda text: text == "http/protobuf", "http/protobuf, the one protocol built in")
+_PROTOCOL: Final = (lambda text: text == "http/protobuf", "http/protobuf, the only protocol that is built in")
 _CHECKS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
     "OTEL_SDK_DISABLED": (lambda text: text.lower() in {"true", "false"}, "true or false"),
     "OTEL_TRACES_SAMPLER": (lambda text: text in _SAMPLERS, f"one of {', '.join(_SAMPLERS)}"),

@@ -1,4 +1,4 @@
-"""Bearer tokens: a file of who may do what, which holds digests and never a token."""
+"""The file of bearer tokens: who may do what. It holds digests, never a token."""
 
 import hmac
 import re
@@ -8,49 +8,42 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
-from devops_api.errors import ForbiddenError, UnauthorizedError
-
 Scope = Literal["read", "write"]
 _LINE: Final = re.compile(r"(?P<name>[\w.-]{1,64})\s+(?P<scope>read|write)\s+(?P<digest>[0-9a-f]{64})")
-_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="items"'}
 
 
 class Token(NamedTuple):
-    """One line of the file; a `write` token may read too."""
+    """One line of the file. A `write` token may also read."""
 
     name: str
     scope: Scope
     digest: bytes
 
+    def allows(self, scope: Scope) -> bool:
+        """Tell whether the token may be used for an operation of this scope."""
+        return scope == "read" or self.scope == "write"
+
 
 class Tokens:
-    """The tokens that may call /items."""
+    """The tokens that may call the API."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tuple(tokens)
 
-    def check(self, authorization: str | None, scope: Scope) -> Token:
-        """The token that an `Authorization` header carries.
+    def find(self, value: str) -> Token | None:
+        """Return the token with this value, or None.
 
-        UnauthorizedError: none, or not known. ForbiddenError: it may not do this. Every known digest is looked at,
-        in constant time, so that the time taken says nothing of any of them.
+        Every known digest is compared in constant time, so that the time taken reveals nothing about any of them.
         """
-        kind, _, value = (authorization or "").partition(" ")
-        if kind.lower() != "bearer" or not value:
-            raise UnauthorizedError("Send a token as `Authorization: Bearer …`", headers=_CHALLENGE)
-        digest = sha256(value.strip().encode("utf-8", "surrogateescape")).digest()
+        digest = sha256(value.encode("utf-8", "surrogateescape")).digest()
         matches = [token for token in self._tokens if hmac.compare_digest(token.digest, digest)]
-        if not matches:
-            raise UnauthorizedError("The token is not known here", headers=_CHALLENGE)
-        if scope == "write" and matches[0].scope != "write":
-            raise ForbiddenError(f"The token {matches[0].name} may read only")
-        return matches[0]
+        return matches[0] if matches else None
 
 
 def read_tokens(path: Path) -> Tokens:
-    """Read a file of lines `name scope sha256-in-hex`; blank lines and lines from `#` on are left out.
+    """Read a file of lines `name scope sha256-in-hex`; blank lines and text after `#` are ignored.
 
-    ValueError names the first bad line; OSError where the file cannot be read.
+    ValueError names the first invalid line. OSError: the file cannot be read.
     """
     tokens = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
@@ -68,6 +61,6 @@ def read_tokens(path: Path) -> Tokens:
 
 
 def create_token(name: str, scope: Scope) -> tuple[str, str]:
-    """A new token, and the line that makes it known."""
+    """Return a new token and its line for the file."""
     token = secrets.token_urlsafe(32)
     return token, f"{name} {scope} {sha256(token.encode()).hexdigest()}"

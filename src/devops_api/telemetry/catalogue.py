@@ -5,8 +5,8 @@ the service's own begin with `items.`, `store.` or `telemetry.`. Prometheus' nam
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, NamedTuple
 
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 
@@ -249,3 +249,16 @@ BORN: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
     "/items/export": (("GET", 200),),
 }
 BORN_FAILURES: Final = ((500, OTHER), (503, "StoreUnavailableError"), (503, "OverloadedError"))
+
+
+class ServiceMetrics(NamedTuple):
+    """The metrics whose name bears the prefix of the service."""
+
+    shed: Metric
+    ready: Metric
+    loop_delay: Metric
+
+
+def create_service_metrics(prefix: str) -> ServiceMetrics:
+    """Return them for a prefix."""
+    return ServiceMetrics(*(replace(metric, name=metric.name.replace("items.", f"{prefix}.", 1)) for metric in (SHED, READY, LOOP_DELAY)))

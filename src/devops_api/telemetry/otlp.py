@@ -15,7 +15,8 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
-from devops_api.logs.writer import Described, Line, Sink
+from devops_api.logs.formats import Line
+from devops_api.logs.writer import FormattedLine, Sink
 from devops_api.telemetry.bridge import CountingExporter, HistogramBridge, LogRecordQueue, OtlpReader, SpanQueue
 from devops_api.telemetry.catalogue import DROPS, SIGNALS
 from devops_api.telemetry.histograms import Count
@@ -110,7 +111,7 @@ def _find_timeout_s(environment: Mapping[str, str], signal: str) -> float:
 def _create_sink(provider: LoggerProvider, not_taken: Count) -> Sink:
     logger = provider.get_logger("devops_api")
 
-    def send(described: Sequence[Described]) -> None:
+    def send(described: Sequence[FormattedLine]) -> None:
         for line, document in described:
             if str(document.get("logger", "")).startswith("opentelemetry"):
                 continue  # An exporter that complains of its exports must not make more of them.

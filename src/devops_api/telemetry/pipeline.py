@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 
 from devops_api import __version__
 from devops_api.errors import ProblemError
+from devops_api.identity import Identity
 from devops_api.logs.writer import Logs
-from devops_api.settings.service import Settings
 from devops_api.telemetry import catalogue as catalogue
 from devops_api.telemetry.bridge import HistogramBridge, PrometheusReader
 from devops_api.telemetry.catalogue import Metric
@@ -42,8 +42,6 @@ __all__ = ["Telemetry", "TraceIds", "create_telemetry", "create_trace_ids", "tra
 
 LOOP_PROBE_S: Final = 0.05
 REFRESH_S: Final = 5.0
-FLUSH_SHARE: Final = 0.1  # of the stop time-out, for what is not yet sent
-FLUSH_MAX_S: Final = 5.0
 _REASONS: Final = dict(zip((400, 422, 409, 412, 413), catalogue.REJECTION_REASONS, strict=True))
 
 Read = Callable[[], float]
@@ -66,7 +64,9 @@ class WriterTelemetry:
 class Telemetry:
     """Everything that is measured. Belongs to one event loop, but for the writer's part."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], logs: Logs) -> None:
+    def __init__(
+        self, identity: Identity, environment: Mapping[str, str], logs: Logs, *, forced_samples_per_s: int, flush_timeout_s: float
+    ) -> None:
         self.is_disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
         self.makes_spans = False  # Where nobody takes them, the ids of a sampled request are enough.
         self.traced_in_flight = 0
@@ -80,14 +80,14 @@ class Telemetry:
         self.writer = WriterTelemetry(*writer)
         self._histograms = (*self._requests, self.store_operations, self._loop_delay, *writer)
         self._routes: dict[str, RouteTelemetry] = {}
-        self._sampler = Sampler(environment, settings.forced_samples_per_s)
+        self._sampler = Sampler(environment, forced_samples_per_s)
         self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
         self.sample_ratio = 0.0 if self.is_disabled else self._sampler.ratio
         self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
         self._refreshers: list[Callable[[], Awaitable[object]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._renderer = ThreadPoolExecutor(1, "metrics")
-        self._flush_s = min(settings.stop_timeout_s * FLUSH_SHARE, FLUSH_MAX_S)
+        self._flush_s = flush_timeout_s
         self._last = Exposition(b"", "", "", 0)
         self._last_s = 0.0
         self._logs = logs
@@ -265,6 +265,10 @@ def _never(_: str | None) -> bool:
     return False
 
 
-def create_telemetry(settings: Settings, environment: Mapping[str, str], logs: Logs) -> Telemetry:
+def create_telemetry(
+    identity: Identity, environment: Mapping[str, str], logs: Logs, *, forced_samples_per_s: int, flush_timeout_s: float
+) -> Telemetry:
     """The telemetry that the environment asks for; its OTEL_ variables have been checked."""
-    return Telemetry(settings, environment, logs)
+    return Telemetry(
+        identity, environment, logs, forced_samples_per_s=forced_samples_per_s, flush_timeout_s=flush_timeout_s
+    )

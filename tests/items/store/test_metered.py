@@ -10,11 +10,11 @@ from scrapes import OPENMETRICS, Scrape
 
 from devops_api.errors import ConflictError, NotFoundError, PreconditionFailedError, StoreUnavailableError
 from devops_api.items.model import Item, ItemFields
+from devops_api.items.settings import Settings
 from devops_api.items.store.metered import MeteredStore
 from devops_api.items.store.protocol import ItemQuery
 from devops_api.items.store.sqlite.store import open_sqlite_store
 from devops_api.logs.writer import open_logs
-from devops_api.settings.service import Settings
 from devops_api.telemetry.catalogue import STORE_OPERATIONS
 from devops_api.telemetry.pipeline import Telemetry, create_telemetry
 

@@ -21,7 +21,8 @@ from devops_api.errors import (
 )
 from devops_api.http.admission import Admission
 from devops_api.http.bodies import JSON, require_media_type, start_body
-from devops_api.http.wrapper import REQUEST_ID_HEADER, REQUEST_STATE, HandlerWrapper
+from devops_api.http.events import EventLogger
+from devops_api.http.state import REQUEST_ID_HEADER, REQUEST_STATE
 from devops_api.items.bulk.exports import ENCODERS
 from devops_api.items.bulk.imports import CSV, NDJSON, Importer
 from devops_api.items.errors import ImportStoppedError
@@ -47,14 +48,14 @@ class BulkHandlers:
         *,
         store: ItemStore,
         telemetry: Telemetry,
-        wrapper: HandlerWrapper,
+        events: EventLogger,
         admission: Admission,
         read_timeout_s: float,
         export_timeout_s: float,
     ) -> None:
         self._store = store
         self._telemetry = telemetry
-        self._events = wrapper
+        self._events = events
         self._admission = admission
         self._read_timeout_s = read_timeout_s
         self._export_timeout_s = export_timeout_s

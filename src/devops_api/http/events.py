@@ -1,0 +1,28 @@
+"""Log events of a request: the only thing of the log that handlers get."""
+
+from typing import Any
+
+from aiohttp import web
+
+from devops_api.http.state import REQUEST_STATE
+from devops_api.logs.writer import Logs
+from devops_api.telemetry.sampling import trace_id_of
+
+
+class EventLogger:
+    """Write events with the id and the trace of the request that they belong to."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+
+    def emit(self, event: str, request: web.Request, **fields: Any) -> None:
+        """Log a catalogued event. KeyError: the catalogue does not have it."""
+        state = request[REQUEST_STATE]
+        trace = state.trace
+        self._logs.emit(
+            event,
+            request_id=state.request_id,
+            trace_id=trace.trace_id if trace else trace_id_of(request.headers.get("traceparent")),
+            span_id=trace.span_id if trace else None,
+            **fields,
+        )

@@ -1,0 +1,15 @@
+"""How a service is called: the one place that its name and its prefixes come from."""
+
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """Name and version of a service, and the prefixes of its own metrics (`items.`) and settings (`DEVOPS_API_`).
+
+    `metric_prefix` has no dot at its end; `settings_prefix` ends with its underscore.
+    """
+
+    name: str
+    version: str
+    metric_prefix: str
+    settings_prefix: str

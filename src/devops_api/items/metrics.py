@@ -1,0 +1,3 @@
+"""Every metric of the item service."""
+
+from devops_api.telemetry.catalogue import *  # noqa: F403
