@@ -1,19 +1,23 @@
-"""The service as an operator runs it, for tests that kill it or must not share its event loop."""
+"""A service as an operator runs it, for tests that kill it or must not share its event loop."""
 
 import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 START_S = 20
+STOP_S = 15
+SERVE = ("-m", "devops_api", "serve")
 
 
 class Process:
-    """`devops-api serve` on a free port, and the lines of its log as they come."""
+    """A service on a free port, and the lines of its log as they come."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.log: list[dict[str, Any]] = []
@@ -23,18 +27,22 @@ class Process:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL that it listens on."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Its number, for what the system knows of it."""
+        """Its process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not left."""
+        """Tell whether it has not exited."""
         return self._process.returncode is None
+
+    def find(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event."""
+        return [line for line in self.log if line["event"] == event]
 
     async def wait_started(self) -> None:
         """Read the log up to the line that says where it listens."""
@@ -42,6 +50,16 @@ class Process:
             await self._read_line(START_S)
         self.port = self.log[-1]["ports"][0]
         self._reading = asyncio.create_task(self._read_rest())
+
+    async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Send a signal; return the exit code and the seconds until exit."""
+        started = monotonic()
+        self._process.send_signal(number)
+        code = await asyncio.wait_for(self._process.wait(), STOP_S)
+        duration_s = monotonic() - started
+        if self._reading is not None:
+            await self._reading
+        return code, duration_s
 
     async def kill(self) -> None:
         """End it as a power cut would."""
@@ -64,18 +82,17 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def run_process(directory: Path, **settings: object) -> AsyncIterator[Process]:
-    """Run the service on the database in `directory`; it is killed in the end."""
-    environment = {
-        "DEVOPS_API_PORT": "0",
-        "DEVOPS_API_DATABASE_URL": f"sqlite:///{directory}/items.db",
-        "DEVOPS_API_LOG_FORMAT": "json",
-        **{f"DEVOPS_API_{name.upper()}": str(value) for name, value in settings.items()},
-    }
+async def run_process(
+    directory: Path, command: Sequence[str] = SERVE, prefix: str = "DEVOPS_API_", **settings: object
+) -> AsyncIterator[Process]:
+    """Run a service of Python, by default the item service on the database in `directory`; it is killed at the end."""
+    if command is SERVE:
+        settings = {"database_url": f"sqlite:///{directory}/items.db", **settings}
+    settings = {"port": 0, "log_format": "json", **settings}
     process = Process(
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "devops_api", "serve"),
-            env=os.environ | environment,
+            *(sys.executable, *command),
+            env=os.environ | {f"{prefix}{name.upper()}": str(value) for name, value in settings.items()},
             stdout=asyncio.subprocess.PIPE,
             limit=1024 * 1024,  # a line of the log
         )

@@ -1,11 +1,11 @@
-"""What a client prefers, as `Accept` and its kin say it (RFC 9110, 12.4)."""
+"""Parse `Accept` and its kin (RFC 9110, 12.4)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 
 class Preference(NamedTuple):
-    """One entry: its name in lower case, its parameters, its quality from 0, never, to 1."""
+    """One entry: its name in lower case, its parameters, its quality from 0 (never) to 1."""
 
     name: str
     parameters: dict[str, str]
@@ -13,14 +13,14 @@ class Preference(NamedTuple):
 
 
 def parse_accept(header: str) -> Iterator[Preference]:
-    """The entries of a header, in order; a quality that is no number is 0."""
+    """Return the entries of a header in order. A quality that is not a number counts as 0."""
     for entry in header.split(","):
         name, *rest = (part.strip() for part in entry.split(";"))
         parameters = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
-        yield Preference(name.lower(), parameters, _read_quality(parameters.get("q", "1")))
+        yield Preference(name.lower(), parameters, _parse_quality(parameters.get("q", "1")))
 
 
-def _read_quality(text: str) -> float:
+def _parse_quality(text: str) -> float:
     try:
         return min(max(float(text), 0.0), 1.0)
     except ValueError:

@@ -40,9 +40,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
         read_timeout_s=settings.request_timeout_s,
         export_timeout_s=settings.export_timeout_s,
     )
-    return chassis.assemble(
-        Domain(routes=create_routes(items, bulk), checks={"store": store.ping}, close=store.close)
-    )
+    return chassis.assemble(Domain(routes=create_routes(items, bulk), checks={"store": store.ping}, close=store.close))
 
 
 def _observe_store(telemetry: Telemetry, store: SqliteStore, database: Path) -> None:

@@ -138,7 +138,9 @@ class NotAcceptableError(ProblemError):
 
     status = 406
     title = "Not acceptable"
-    explanation = "The operation produces none of the media types that `Accept` allows. `detail` lists those it produces."
+    explanation = (
+        "The operation produces none of the media types that `Accept` allows. `detail` lists those it produces."
+    )
 
 
 class SlowRequestError(ProblemError):

@@ -230,7 +230,12 @@ async def start_bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
         telemetry = create_telemetry(Settings(), environment, logs)
         admission = Admission(limit=100, timeout_s=0.5)
         endpoint = HandlerWrapper(
-            admission=admission, telemetry=telemetry, logs=logs, tokens=None, slow_request_s=60, logs_every_request=False
+            admission=admission,
+            telemetry=telemetry,
+            logs=logs,
+            tokens=None,
+            slow_request_s=60,
+            logs_every_request=False,
         )
         app = web.Application()
         app.router.add_get("/{name}", endpoint.bind("/{name}", handler))

@@ -1,48 +1,64 @@
-"""Reading requests: bodies within a limit, media types, entity tags."""
+"""Read requests: bodies up to a limit, media types, entity tags."""
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
 from aiohttp import HttpVersion11, web
 
-from devops_api.errors import MalformedError, TooLargeError, UnsupportedMediaTypeError
-from devops_api.items.model import Item
+from devops_api.errors import FieldError, InvalidError, MalformedError, TooLargeError, UnsupportedMediaTypeError
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+T = TypeVar("T")
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
 _is_version = re.compile(r"[1-9][0-9]{0,17}").fullmatch
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """The whole body. TooLargeError as soon as it is known to be longer than `limit_bytes`."""
+    """Return the whole body. TooLargeError as soon as it is known to exceed `limit_bytes`."""
     length = request.content_length
     if length is not None and length > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise _create_too_large(limit_bytes)
     await start_body(request)
-    chunk = _within(await request.content.readany(), limit_bytes)
+    body = await request.content.readany()
+    if len(body) > limit_bytes:
+        raise _create_too_large(limit_bytes)
     if request.content.at_eof():
-        return chunk
-    body = bytearray(chunk)
-    while chunk := await request.content.readany():
-        body += _within(chunk, limit_bytes - len(body), limit_bytes)
-    return bytes(body)
+        return body
+    parts = bytearray(body)
+    while part := await request.content.readany():
+        parts += part
+        if len(parts) > limit_bytes:
+            raise _create_too_large(limit_bytes)
+    return bytes(parts)
+
+
+def decode_json(body: bytes, kind: type[T]) -> T:
+    """Decode a JSON body by its type. MalformedError: it is not JSON. InvalidError names the first invalid field."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        detail, _, pointer = str(error).partition(" - at `$")
+        raise InvalidError([FieldError(pointer.rstrip("`").replace(".", "/"), detail)]) from None
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"The body is not JSON: {error}") from None
 
 
 async def start_body(request: web.Request) -> None:
-    """Tell a client that waits with its body (`Expect: 100-continue`) to send it: only now it is known to be wanted."""
+    """Tell a client that waits (`Expect: 100-continue`) to send its body: the handler wants it."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0
 
 
 async def expect_continue(request: web.Request) -> None:
-    """Put the 100 off until a handler reads the body, so that a refused request never sends one."""
+    """Delay the 100 until a handler reads the body, so that a refused request never sends it."""
 
 
 def require_media_type(request: web.Request, *allowed: str) -> str:
-    """The body's media type, which must be one of `allowed`, UTF-8 and not compressed. UnsupportedMediaTypeError."""
+    """Return the body's media type. UnsupportedMediaTypeError: not in `allowed`, not UTF-8, or compressed."""
     media_type = request.content_type if "Content-Type" in request.headers else "none"
     accept = {"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(allowed)}
     if media_type not in allowed:
@@ -56,13 +72,13 @@ def require_media_type(request: web.Request, *allowed: str) -> str:
     return media_type
 
 
-def etag_of(item: Item) -> str:
-    """The strong entity tag of an item's present version."""
-    return f'"{item.version}"'
+def create_etag(version: int) -> str:
+    """Return the strong entity tag of a version."""
+    return f'"{version}"'
 
 
 def read_if_match(request: web.Request) -> frozenset[int] | None:
-    """The versions that `If-Match` accepts; None where it is absent or `*`.
+    """Return the versions that `If-Match` accepts; None if it is absent or `*`.
 
     Weak tags match nothing (RFC 9110, 13.1.1). MalformedError.
     """
@@ -75,18 +91,12 @@ def read_if_match(request: web.Request) -> frozenset[int] | None:
 
 
 def is_unchanged(request: web.Request, etag: str) -> bool:
-    """Whether `If-None-Match` says that the client has this representation already."""
+    """Tell whether `If-None-Match` names this representation: the client has it already."""
     header = request.headers.get("If-None-Match")
     if header is None:
         return False
     return header.strip() == "*" or any(f'"{tag}"' == etag for _, tag in _ETAG.findall(header))
 
 
-def _within(chunk: bytes, room_bytes: int, limit_bytes: int | None = None) -> bytes:
-    if len(chunk) > room_bytes:
-        raise _too_large(room_bytes if limit_bytes is None else limit_bytes)
-    return chunk
-
-
-def _too_large(limit_bytes: int) -> TooLargeError:
+def _create_too_large(limit_bytes: int) -> TooLargeError:
     return TooLargeError(f"The body must be at most {limit_bytes} bytes")

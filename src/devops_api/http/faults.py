@@ -10,8 +10,8 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from devops_api.errors import FieldError, InjectedFaultError, InvalidError, MalformedError
-from devops_api.http.bodies import JSON, read_body, require_media_type
+from devops_api.errors import FieldError, InjectedFaultError, InvalidError
+from devops_api.http.bodies import JSON, decode_json, read_body, require_media_type
 from devops_api.http.operations import DELETE_FAULTS, GET_FAULTS, PUT_FAULTS
 from devops_api.http.routes import Route
 
@@ -79,13 +79,7 @@ class FaultInjector:
 
 
 def _decode_plan(body: bytes, paths: Sequence[str]) -> FaultPlan:
-    try:
-        plan = msgspec.json.decode(body, type=FaultPlan)
-    except msgspec.ValidationError as error:
-        detail, _, pointer = str(error).partition(" - at `$")
-        raise InvalidError([FieldError(pointer.rstrip("`").replace(".", "/"), detail)]) from None
-    except msgspec.DecodeError as error:
-        raise MalformedError(f"The body is not JSON: {error}") from None
+    plan = decode_json(body, FaultPlan)
     if plan.route is not None and plan.route not in paths:
         raise InvalidError([FieldError("/route", f"must be one of {', '.join(paths)}")])
     return plan

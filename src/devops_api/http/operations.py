@@ -57,16 +57,70 @@ class Operation(NamedTuple):
 _JSON = "application/json"
 _STATUS = {_JSON: "Status"}
 _PLAN = {_JSON: "FaultPlan"}
-HEALTH = Operation("getHealth", "Probes", "Health", "200 while the service works, also while it drains; 503 if a check fails.",
-    responses=(Response(200, "The service works.", {_JSON: "Health"}), Response(503, "A check fails.", {_JSON: "Health"})),
-    examples=(Example("healthy", "Every check passes", 200, response={"status": "ok", "version": "1.0.0", "checks": {"store": {"status": "ok", "duration_ms": 0.2}}}),))
-LIVENESS = Operation("getLiveness", "Probes", "Liveness", "200 as long as the event loop runs.",
-    responses=(Response(200, "The service is alive.", _STATUS),), examples=(Example("alive", "Alive", 200, response={"status": "ok"}),))
-READINESS = Operation("getReadiness", "Probes", "Readiness", "503 if a check fails, and while the service drains.",
-    responses=(Response(200, "Ready.", _STATUS), Response(503, "Not ready.", _STATUS)), examples=(Example("ready", "Ready", 200, response={"status": "ok"}),))
-METRICS = Operation("getMetrics", "Probes", "Metrics", "Prometheus text, or OpenMetrics with exemplars, by `Accept`; gzip by `Accept-Encoding`.",
-    responses=(Response(200, "Every metric.", {"text/plain": None, "application/openmetrics-text": None}),), examples=(Example("text", "As Prometheus reads it", 200),))
+HEALTH = Operation(
+    "getHealth",
+    "Probes",
+    "Health",
+    "200 while the service works, also while it drains; 503 if a check fails.",
+    responses=(
+        Response(200, "The service works.", {_JSON: "Health"}),
+        Response(503, "A check fails.", {_JSON: "Health"}),
+    ),
+    examples=(
+        Example(
+            "healthy",
+            "Every check passes",
+            200,
+            response={"status": "ok", "version": "1.0.0", "checks": {"store": {"status": "ok", "duration_ms": 0.2}}},
+        ),
+    ),
+)
+LIVENESS = Operation(
+    "getLiveness",
+    "Probes",
+    "Liveness",
+    "200 as long as the event loop runs.",
+    responses=(Response(200, "The service is alive.", _STATUS),),
+    examples=(Example("alive", "Alive", 200, response={"status": "ok"}),),
+)
+READINESS = Operation(
+    "getReadiness",
+    "Probes",
+    "Readiness",
+    "503 if a check fails, and while the service drains.",
+    responses=(Response(200, "Ready.", _STATUS), Response(503, "Not ready.", _STATUS)),
+    examples=(Example("ready", "Ready", 200, response={"status": "ok"}),),
+)
+METRICS = Operation(
+    "getMetrics",
+    "Probes",
+    "Metrics",
+    "Prometheus text, or OpenMetrics with exemplars, by `Accept`; gzip by `Accept-Encoding`.",
+    responses=(Response(200, "Every metric.", {"text/plain": None, "application/openmetrics-text": None}),),
+    examples=(Example("text", "As Prometheus reads it", 200),),
+)
 _NO_PLAN = {"error_ratio": 0.0, "latency_ms": 0.0, "route": None}
-GET_FAULTS = Operation("getFaults", "Practice", "Show injected faults", "The plan in force.", responses=(Response(200, "The plan.", _PLAN),), examples=(Example("none", "No faults", 200, response=_NO_PLAN),))
-PUT_FAULTS = Operation("putFaults", "Practice", "Inject faults", "A ratio of requests gets a 500, each delayed first; on one route, or on all.", bodies=_PLAN, responses=(Response(200, "The plan.", _PLAN),))
-DELETE_FAULTS = Operation("deleteFaults", "Practice", "End injected faults", "No more faults are injected.", responses=(Response(204, "Faults have ended."),), examples=(Example("end", "End injected faults", 204),))
+GET_FAULTS = Operation(
+    "getFaults",
+    "Practice",
+    "Show injected faults",
+    "The plan in force.",
+    responses=(Response(200, "The plan.", _PLAN),),
+    examples=(Example("none", "No faults", 200, response=_NO_PLAN),),
+)
+PUT_FAULTS = Operation(
+    "putFaults",
+    "Practice",
+    "Inject faults",
+    "A ratio of requests gets a 500, each delayed first; on one route, or on all.",
+    bodies=_PLAN,
+    responses=(Response(200, "The plan.", _PLAN),),
+)
+DELETE_FAULTS = Operation(
+    "deleteFaults",
+    "Practice",
+    "End injected faults",
+    "No more faults are injected.",
+    responses=(Response(204, "Faults have ended."),),
+    examples=(Example("end", "End injected faults", 204),),
+)

@@ -36,6 +36,4 @@ def create_problem_response(
     }
     if error.errors:
         document["errors"] = [{entry.kind: entry.where, "detail": entry.detail} for entry in error.errors[:ERRORS_MAX]]
-    return web.Response(
-        body=orjson.dumps(document), status=code, content_type=PROBLEM_JSON, headers=error.headers
-    )
+    return web.Response(body=orjson.dumps(document), status=code, content_type=PROBLEM_JSON, headers=error.headers)

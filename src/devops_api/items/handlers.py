@@ -10,7 +10,7 @@ from devops_api.errors import MalformedError
 from devops_api.http.bodies import (
     JSON,
     MERGE_PATCH,
-    etag_of,
+    create_etag,
     is_unchanged,
     read_body,
     read_if_match,
@@ -114,7 +114,7 @@ class ItemHandlers:
 
 
 def _headers_of(item: Item) -> dict[str, str]:
-    return {"Content-Type": JSON, "ETag": etag_of(item)}
+    return {"Content-Type": JSON, "ETag": create_etag(item.version)}
 
 
 def _idempotency_key(request: web.Request, key: str, body: bytes) -> IdempotencyKey:

@@ -10,7 +10,9 @@ from devops_api.items.operations import list_calls
 
 def create_routes(items: ItemHandlers, bulk: BulkHandlers) -> list[Route]:
     """Return the routes, the busiest path first."""
-    operations: dict[Any, Any] = {(call.method, call.path): call for call in list_calls(has_metrics=False, has_faults=False)}
+    operations: dict[Any, Any] = {
+        (call.method, call.path): call for call in list_calls(has_metrics=False, has_faults=False)
+    }
     table: list[Any] = [
         ("GET", "/items/{id}", "read", items.get_item),
         ("PUT", "/items/{id}", "write", items.replace_item),

@@ -40,9 +40,7 @@ def list_variables(settings_class: type[ServiceSettings], prefix: str) -> list[V
         kind = _require(declared)
         accepts = (meta.extra or {}).get("accepts") or _describe_kind(kind, meta)
         name = prefix + field.name.upper()
-        variables.append(
-            Variable(name, field.name, meta.description, accepts, field.default, Annotated[kind, meta])
-        )
+        variables.append(Variable(name, field.name, meta.description, accepts, field.default, Annotated[kind, meta]))
     return variables
 
 

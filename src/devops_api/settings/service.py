@@ -16,9 +16,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[
         str,
-        Meta(
-            pattern=r"^\S+$", description="address to listen on", extra={"accepts": "an IP address or a host name"}
-        ),
+        Meta(pattern=r"^\S+$", description="address to listen on", extra={"accepts": "an IP address or a host name"}),
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free port")] = 8000
     log_level: Annotated[
@@ -28,12 +26,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["auto", "json", "console"],
         Meta(description="log format; auto is console on a terminal and JSON elsewhere"),
     ] = "auto"
-    access_log: Annotated[
-        bool, Meta(description="log every request, not only failed, slow and sampled ones")
-    ] = False
-    slow_request_s: Annotated[
-        float, Meta(ge=0.001, le=3600, description="requests that take longer are logged")
-    ] = 1.0
+    access_log: Annotated[bool, Meta(description="log every request, not only failed, slow and sampled ones")] = False
+    slow_request_s: Annotated[float, Meta(ge=0.001, le=3600, description="requests that take longer are logged")] = 1.0
     max_body_bytes: Annotated[
         int, Meta(ge=KIB, le=1024 * MIB, description="largest request body, unless the operation has its own limit")
     ] = MIB
@@ -41,20 +35,22 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1_000_000, description="requests served at once; more get 503 with Retry-After")
     ] = 1024
     request_timeout_s: Annotated[
-        float, Meta(ge=0.01, le=3600, description="longest duration of a request, and longest pause within a streamed body")
+        float,
+        Meta(ge=0.01, le=3600, description="longest duration of a request, and longest pause within a streamed body"),
     ] = 30.0
     header_timeout_s: Annotated[
         float, Meta(ge=0.01, le=3600, description="longest time from connecting to the end of the first headers")
     ] = 10.0
     keepalive_timeout_s: Annotated[
-        float, Meta(ge=0, le=3600, description="longest time that a connection may be idle, or take over its next headers")
+        float,
+        Meta(ge=0, le=3600, description="longest time that a connection may be idle, or take over its next headers"),
     ] = 75.0
     drain_delay_s: Annotated[
         float, Meta(ge=0, le=300, description="time between failing readiness and closing the listening socket")
     ] = 1.0
-    stop_timeout_s: Annotated[
-        float, Meta(ge=0.1, le=3600, description="total shutdown time, drain delay included")
-    ] = 9.0
+    stop_timeout_s: Annotated[float, Meta(ge=0.1, le=3600, description="total shutdown time, drain delay included")] = (
+        9.0
+    )
     forced_samples_per_s: Annotated[
         int, Meta(ge=0, le=100_000, description="traces per second that clients can force by traceparent")
     ] = 10
@@ -68,9 +64,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Annotated[
         int | None, Meta(ge=0, le=65535, description="serve /metrics on a port of its own; 0 takes a free port")
     ] = None
-    faults: Annotated[
-        bool, Meta(description="open /faults, which makes requests fail or slow for practice")
-    ] = False
+    faults: Annotated[bool, Meta(description="open /faults, which makes requests fail or slow for practice")] = False
 
     def find_conflicts(self, prefix: str) -> list[str]:
         """Return a line for each pair of settings that contradict each other."""

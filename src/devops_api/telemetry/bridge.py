@@ -139,7 +139,9 @@ def _make_key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 class OtlpReader(PeriodicExportingMetricReader):
     """Collects for OTLP."""
 
-    def __init__(self, exporter: MetricExporter, accumulated: HistogramBridge, interval_ms: float | None = None) -> None:
+    def __init__(
+        self, exporter: MetricExporter, accumulated: HistogramBridge, interval_ms: float | None = None
+    ) -> None:
         self._accumulated = accumulated
         super().__init__(exporter, export_interval_millis=interval_ms)
 

@@ -261,4 +261,6 @@ class ServiceMetrics(NamedTuple):
 
 def create_service_metrics(prefix: str) -> ServiceMetrics:
     """Return them for a prefix."""
-    return ServiceMetrics(*(replace(metric, name=metric.name.replace("items.", f"{prefix}.", 1)) for metric in (SHED, READY, LOOP_DELAY)))
+    return ServiceMetrics(
+        *(replace(metric, name=metric.name.replace("items.", f"{prefix}.", 1)) for metric in (SHED, READY, LOOP_DELAY))
+    )

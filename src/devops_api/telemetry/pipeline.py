@@ -65,7 +65,13 @@ class Telemetry:
     """Everything that is measured. Belongs to one event loop, but for the writer's part."""
 
     def __init__(
-        self, identity: Identity, environment: Mapping[str, str], logs: Logs, *, forced_samples_per_s: int, flush_timeout_s: float
+        self,
+        identity: Identity,
+        environment: Mapping[str, str],
+        logs: Logs,
+        *,
+        forced_samples_per_s: int,
+        flush_timeout_s: float,
     ) -> None:
         self.is_disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
         self.makes_spans = False  # Where nobody takes them, the ids of a sampled request are enough.
