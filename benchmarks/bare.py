@@ -1,4 +1,4 @@
-"""The yardstick: aiohttp and uvloop alone, constant replies of the service's size.
+"""The baseline: aiohttp and uvloop alone, with constant responses of the service's size.
 
 python benchmarks/bare.py PORT
 """
@@ -15,13 +15,13 @@ ITEM = (
 
 
 async def get_item(request: web.Request) -> web.Response:
-    """Look at the id, answer a constant."""
+    """Read the id and respond with a constant."""
     _ = request.match_info["id"]
     return web.Response(body=ITEM, content_type="application/json")
 
 
 async def create_item(request: web.Request) -> web.Response:
-    """Read the body, answer a constant."""
+    """Read the body and respond with a constant."""
     await request.read()
     return web.Response(body=ITEM, content_type="application/json", status=201)
 

@@ -1,11 +1,11 @@
-"""What a scrape of `/metrics` costs the requests beside it, and what a series costs the scrape.
+"""Measure how much a scrape of `/metrics` delays requests, and what a series adds to a scrape.
 
     python benchmarks/scrape.py [--scrapes 120]
 
-The service runs on the first processor with everything in its exposition that use of all its calls leaves there; this
-process sends `GET /items/{id}` from the second, at a constant rate on a few connections and then as fast as they go,
-and scrapes every 0.4 s: plain text, OpenMetrics and gzip in turn. A scrape's delay is the longest time of a request
-that overlapped it, less the longest time in a window of the same length just before, without a scrape. Needs taskset.
+The service runs on the first processor, after every operation has been used once. This process runs on the second. It
+sends `GET /items/{id}`, first at a constant rate and then as fast as the connections allow, and scrapes every 0.4 s:
+plain text, OpenMetrics and gzip in turn. A scrape's delay is the longest duration of a request that overlapped it, less
+the longest duration in a window of the same length just before it. Needs taskset.
 """
 
 import argparse
@@ -64,60 +64,60 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "L
 
 
 class Timing(NamedTuple):
-    """From when to when something took, in seconds."""
+    """Begin and end of something, in seconds."""
 
     begin: float
     end: float
 
     @property
     def length(self) -> float:
-        """How long it took."""
+        """Duration in seconds."""
         return self.end - self.begin
 
     def overlaps(self, other: "Timing") -> bool:
-        """Whether both were under way at once."""
+        """Tell whether both overlap."""
         return self.begin <= other.end and other.begin <= self.end
 
 
 class Connection(asyncio.Protocol):
-    """Sends one request again and again, and notes when each began and was answered; all replies have one length."""
+    """Send one request repeatedly and record when each began and got its response; all responses have one length."""
 
-    def __init__(self, request: bytes, reply_bytes: int, timings: list[Timing], *, is_saturating: bool) -> None:
+    def __init__(self, request: bytes, response_bytes: int, timings: list[Timing], *, is_saturating: bool) -> None:
         self._request = request
-        self._reply_bytes = reply_bytes
+        self._response_bytes = response_bytes
         self._timings = timings
         self._is_saturating = is_saturating
         self._begun: deque[float] = deque()
-        self._left_bytes = reply_bytes
-        self._transport: Any = None  # uvloop's are no asyncio.Transport
+        self._left_bytes = response_bytes
+        self._transport: Any = None  # uvloop's transports are not asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, where nothing else sets the pace."""
+        """Send the first request, unless something else sets the pace."""
         self._transport = transport
         if self._is_saturating:
             self.send()
 
     def send(self) -> None:
-        """Send a request, whether or not the last one is answered."""
+        """Send a request without waiting for earlier responses."""
         self._begun.append(time.perf_counter())
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Note each reply that is complete."""
+        """Record each complete response."""
         self._left_bytes -= len(data)
         while self._left_bytes <= 0:
-            self._left_bytes += self._reply_bytes
+            self._left_bytes += self._response_bytes
             self._timings.append(Timing(self._begun.popleft(), time.perf_counter()))
             if self._is_saturating:
                 self.send()
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self._transport.close()
 
 
 class Service:
-    """The service under test, and this process's ways to it."""
+    """The service under test."""
 
     def __init__(self, process: psutil.Process, port: int, session: aiohttp.ClientSession) -> None:
         self.port = port
@@ -125,55 +125,55 @@ class Service:
         self._session = session
 
     def cpu_s(self) -> float:
-        """CPU seconds that all its threads took so far."""
+        """Return the CPU seconds that all its threads have used."""
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
     async def use(self) -> str:
-        """Ask for everything once, so that the exposition is that of a service in use; the path of an item."""
-        async with self._session.post("/items", json=ITEM) as reply:
-            path = reply.headers["Location"]
+        """Use every operation once, as a service in use would be, and return the path of an item."""
+        async with self._session.post("/items", json=ITEM) as response:
+            path = response.headers["Location"]
         for method, where, options in USES:
-            async with self._session.request(method, where.format(path), **options) as reply:
-                await reply.read()
+            async with self._session.request(method, where.format(path), **options) as response:
+                await response.read()
         return path
 
     async def mint(self) -> None:
-        """Ask with all methods everywhere, for many more series."""
+        """Send all methods to all paths, which creates many more series."""
         for path in ("/items", "/items/a", "/items/batch", "/items/import", "/items/export", "/health", "/livez"):
             for method in METHODS:
-                async with self._session.request(method, path) as reply:
-                    await reply.read()
+                async with self._session.request(method, path) as response:
+                    await response.read()
 
     async def scrape(self, form: str) -> tuple[Timing, bytes]:
-        """When it was, and its text."""
+        """Scrape once; return its timing and the exposition."""
         begin = time.perf_counter()
-        async with self._session.get("/metrics", headers=FORMATS[form]) as reply:
-            body = await reply.read()
+        async with self._session.get("/metrics", headers=FORMATS[form]) as response:
+            body = await response.read()
         return Timing(begin, time.perf_counter()), body
 
     async def count_series(self) -> tuple[int, int]:
-        """How many series of histograms there are, and how many samples in all."""
+        """Return the number of histogram series and of all samples."""
         text = (await self.scrape("text"))[1]
         return len(re.findall(rb"(?m)^\w+_bucket\{.*le=\"\+Inf\"", text)), len(re.findall(rb"(?m)^[^#]", text))
 
     async def scrape_cpu_s(self, form: str) -> float:
-        """CPU seconds of a scrape while nothing else is asked."""
+        """Return the CPU seconds of a scrape of the idle service."""
         before = self.cpu_s()
         for _ in range(IDLE_SCRAPES):
             await self.scrape(form)
         return (self.cpu_s() - before) / IDLE_SCRAPES
 
     async def load(self, path: str, *, is_saturating: bool, during: Callable[[], Awaitable[None]]) -> list[Timing]:
-        """Send requests until `during` is over; when each was."""
+        """Send requests until `during` ends; return their timings."""
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-        reply_bytes = await self._measure_reply(request)
+        response_bytes = await self._measure_response(request)
         timings: list[Timing] = []
         loop = asyncio.get_running_loop()
         connections = [
             (
                 await loop.create_connection(
-                    lambda: Connection(request, reply_bytes, timings, is_saturating=is_saturating),
+                    lambda: Connection(request, response_bytes, timings, is_saturating=is_saturating),
                     "127.0.0.1",
                     self.port,
                 )
@@ -188,7 +188,7 @@ class Service:
             connection.close()
         return timings
 
-    async def _measure_reply(self, request: bytes) -> int:
+    async def _measure_response(self, request: bytes) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -207,7 +207,7 @@ async def pace(connections: Sequence[Connection]) -> None:
 
 
 class Scraped(NamedTuple):
-    """One scrape under load: when it was, how much it delayed a request, and the longest request beside it."""
+    """One scrape under load: its timing, how much it delayed a request, and the longest request beside it."""
 
     form: str
     timing: Timing
@@ -216,7 +216,7 @@ class Scraped(NamedTuple):
 
 
 async def measure(service: Service, path: str, count: int, *, is_saturating: bool) -> tuple[list[Scraped], float]:
-    """Scrape so many times under load; the scrapes, and the requests a second beside them."""
+    """Scrape `count` times under load; return the scrapes and the requests per second."""
     scrapes: list[tuple[str, Timing]] = []
 
     async def scrape_all() -> None:
@@ -243,12 +243,12 @@ def judge(form: str, timing: Timing, requests: Sequence[Timing]) -> Scraped:
 
 
 def find_percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of the values do not exceed."""
+    """Return the value that `share` of the values do not exceed."""
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
 def report(load: str, rate: float, scrapes: Sequence[Scraped]) -> bool:
-    """Print a row for each format and one for all; whether the budget is kept."""
+    """Print a row for each format and one for all; return whether the budget is kept."""
     for form in (*FORMATS, "all"):
         rows = [row for row in scrapes if form in {row.form, "all"}]
         figures = [
@@ -265,7 +265,7 @@ def report(load: str, rate: float, scrapes: Sequence[Scraped]) -> bool:
 
 
 async def measure_series(service: Service) -> None:
-    """Print what a scrape takes in CPU, and what a histogram series more adds to it."""
+    """Print the CPU time of a scrape, and how much a histogram series adds to it."""
     few, samples = await service.count_series()
     costs = {form: await service.scrape_cpu_s(form) for form in FORMATS}
     await service.mint()
@@ -277,7 +277,7 @@ async def measure_series(service: Service) -> None:
 
 
 async def run(port: int, process_id: int, count: int) -> bool:
-    """Measure everything; whether the budget is kept."""
+    """Measure everything; return whether the budget is kept."""
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         service = Service(psutil.Process(process_id), port, session)
         path = await service.use()
@@ -295,7 +295,7 @@ async def run(port: int, process_id: int, count: int) -> bool:
 
 @contextmanager
 def run_service(folder: Path) -> Iterator[tuple[int, int]]:
-    """The service on the first processor: its port and its process."""
+    """Run the service on the first processor; yield its port and process id."""
     settings = {
         "DEVOPS_API_PORT": "0",
         "DEVOPS_API_LOG_FORMAT": "json",
@@ -311,7 +311,7 @@ def run_service(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def read_port(log_path: Path) -> int:
-    """What the log says once the service listens."""
+    """Read the port from the log, once the service listens."""
     for _ in range(100):
         for line in log_path.read_text().splitlines():
             if '"started"' in line:

@@ -1,9 +1,8 @@
-"""The whole service over sockets, beside the yardstick and beside itself without telemetry.
+"""Compare the whole service over sockets with bare aiohttp, and with itself without telemetry.
 
-`GET /items/{id}` and durable `POST /items`.
-
-The servers are loaded in turn, round by round, each pinned to the first processor and wrk to the second, so that a
-machine whose speed drifts drifts for both; what is printed is the median of the rounds' ratios. Needs wrk and taskset.
+Measured are `GET /items/{id}` and durable `POST /items`. The servers are loaded in turn, round by round, each pinned to
+the first processor and wrk to the second, so that drift of the machine affects all of them. Printed are the medians of
+the rounds' ratios. Needs wrk and taskset.
 """
 
 import json
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-ROUNDS: Final = 7  # the first of which warms up
+ROUNDS: Final = 7  # the first warms up and is not counted
 ROUND_S: Final = 3
 PORTS: Final = {"bare": 9881, "service": 9882, "no telemetry": 9883}
 BODY: Final = b'{"name": "Test", "price": 9.99}'
@@ -32,7 +31,7 @@ CREATE_SCRIPT: Final = (
 
 @contextmanager
 def run_servers(folder: Path) -> Iterator[None]:
-    """All of them, up."""
+    """Run all servers until the block ends."""
     serve = [sys.executable, "-m", "devops_api", "serve"]
     bare = [sys.executable, str(Path(__file__).with_name("bare.py")), str(PORTS["bare"])]
     commands = {"bare": bare, "service": serve, "no telemetry": serve}
@@ -60,15 +59,15 @@ def _settings(name: str, folder: Path) -> dict[str, str]:
 
 
 def create_item(port: int) -> str:
-    """The path of a new item."""
+    """Create an item and return its path."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/items", BODY, headers)
-    with urllib.request.urlopen(request) as reply:
-        return f"/items/{json.load(reply)['id']}"
+    with urllib.request.urlopen(request) as response:
+        return f"/items/{json.load(response)['id']}"
 
 
 def wait_for(port: int) -> None:
-    """Until something answers there."""
+    """Wait until a server responds on the port."""
     for _ in range(100):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
@@ -79,7 +78,7 @@ def wait_for(port: int) -> None:
 
 
 def load(port: int, path: str, connections: int, *options: str) -> float:
-    """Requests a second."""
+    """Return the requests per second of one round."""
     url = f"http://127.0.0.1:{port}{path}"
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", *options, url]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -89,7 +88,7 @@ def load(port: int, path: str, connections: int, *options: str) -> float:
 
 
 def compare(name: str, paths: dict[str, str], connections: int, *options: str) -> None:
-    """Load all in turn and print what the service keeps of the others' rates."""
+    """Load all servers in turn and print the service's rate, and its ratio to the others."""
     rates = [
         {server: load(port, paths[server], connections, *options) for server, port in PORTS.items()}
         for _ in range(ROUNDS)
@@ -102,7 +101,7 @@ def compare(name: str, paths: dict[str, str], connections: int, *options: str) -
 
 
 def main() -> None:
-    """Measure both calls."""
+    """Measure both operations."""
     if not (shutil.which("wrk") and shutil.which("taskset")):
         raise SystemExit("benchmarks/service.py needs wrk and taskset (on Debian: apt install wrk util-linux)")
     with tempfile.TemporaryDirectory() as name, run_servers(Path(name)):
