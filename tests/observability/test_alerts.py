@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from alert_cases import CASES, END, QUIET, Case
 from promtool import SERVICE, run_promtool
-from walk import find_names, load_dashboards, load_rules
+from walk import find_names, load_alerts, load_dashboards, load_rules
 
 from observability.alerts import WATCHED
 
-ALERTS = [rule for rule in load_rules() if "alert" in rule]
+ALERTS = load_alerts()
 
 
 def name_case(case: Case) -> str:

@@ -6,19 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import promql_parser
-import pytest
 from promtool import SERVICE, run_promtool
-from walk import VALUES, Query, find_selectors, interpolate, load_dashboards, load_rules, unwrap, walk_dashboards
+from walk import (
+    VALUES,
+    Query,
+    find_selectors,
+    for_each,
+    interpolate,
+    load_dashboards,
+    load_recorded,
+    unwrap,
+    walk_dashboards,
+)
 
 from observability.queries import metrics as m
 from observability.queries.telemetry import new_versions
 
 QUERIES = list(walk_dashboards(load_dashboards()))
-EACH_QUERY = pytest.mark.parametrize("query", [pytest.param(query, id=query.where) for query in QUERIES])
-EACH_TARGET = pytest.mark.parametrize(
-    "query", [pytest.param(query, id=query.where) for query in QUERIES if query.kind == "panel"]
-)
-RECORDED = {rule["record"] for rule in load_rules() if "record" in rule}
+EACH_QUERY = for_each(QUERIES)
+EACH_TARGET = for_each(query for query in QUERIES if query.kind == "panel")
+RECORDED = load_recorded()
 # The number of open files is a gauge whose name ends in `_count`.
 GAUGES = {metric.prometheus_name for metric in m.CATALOGUE if metric.kind in {"gauge", "updowncounter"}}
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 import walk
 from servers import Prometheus, find_port, run_load, run_prometheus, run_service, send, wait_for
-from walk import Query, interpolate, load_dashboards, load_rules, unwrap, walk_dashboards, walk_rules
+from walk import Query, for_each, interpolate, load_dashboards, load_rules, unwrap, walk_dashboards, walk_rules
 
 from observability.queries.requests import COUNT
 
@@ -81,7 +81,7 @@ def evaluate(live: Live, query: Query) -> list[Mapping[str, str]]:
     return [series.labels for series in found if any(value == value for value in series.values)]  # noqa: PLR0124 - NaN
 
 
-@pytest.mark.parametrize("query", [pytest.param(query, id=query.where) for query in QUERIES])
+@for_each(QUERIES)
 def test_every_query_has_a_result(query: Query, live: Live) -> None:
     results = evaluate(live, query)
     assert results, query.expr
@@ -89,7 +89,7 @@ def test_every_query_has_a_result(query: Query, live: Live) -> None:
         assert all(label in labels for labels in results), f"a series has no label {label}"
 
 
-@pytest.mark.parametrize("query", [pytest.param(query, id=query.where) for query in QUERIES if query.has_exemplars])
+@for_each(query for query in QUERIES if query.has_exemplars)
 def test_exemplars_lead_to_traces(query: Query, live: Live) -> None:
     exemplars = live.prometheus.query_exemplars(interpolate(query.expr, VALUES), 120)
     assert exemplars

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import promql_parser
 import pytest
-from walk import Query, find_names, find_selectors, interpolate, load_dashboards, load_rules, walk_dashboards
+from walk import (
+    Query,
+    find_names,
+    find_selectors,
+    for_each,
+    interpolate,
+    load_dashboards,
+    load_recorded,
+    load_rules,
+    walk_dashboards,
+)
 
 from observability.queries import instruments, slo
 from observability.queries import metrics as m
@@ -28,7 +38,7 @@ PROMQL = re.compile(
 FROM_DASHBOARDS = [query for query in walk_dashboards(load_dashboards()) if query.kind != "variable"]
 FROM_RULES = [Query(rule.get("record", rule.get("alert", "")), "record", rule["expr"]) for rule in load_rules()]
 QUERIES = [*FROM_DASHBOARDS, *FROM_RULES]
-RECORDED = {rule["record"] for rule in load_rules() if "record" in rule}
+RECORDED = load_recorded()
 INCREASES = {"rate", "increase", "irate"}
 # Series that Prometheus adds to every target, and its own.
 PROMETHEUS_OWN = {"up", "ALERTS", "target_info", "scrape_duration_seconds", "scrape_samples_scraped"}
@@ -78,7 +88,7 @@ def test_promql_in_a_literal_is_found(source: str) -> None:
     assert any(PROMQL.search(text) for text in find_texts(source))
 
 
-@pytest.mark.parametrize("query", [pytest.param(query, id=query.where) for query in QUERIES])
+@for_each(QUERIES)
 def test_every_series_is_in_the_catalogue_and_queried_as_what_it_is(query: Query) -> None:
     for selector, around in find_selectors(interpolate(query.expr)):
         name = str(selector.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from promtool import OTHER_INSTANCE, bucket, count, run_promtool, run_tool, write_rules
-from walk import GENERATED, load_rules
+from walk import GENERATED, load_recorded, load_rules
 
 from observability.objectives import OBJECTIVES, WINDOWS, format_duration
 from observability.queries.slo import recorded_rate, recorded_ratio
@@ -103,7 +103,7 @@ def test_promtool_fails_on_a_wrong_expectation(tmp_path: Path) -> None:
 
 
 def test_every_objective_is_recorded_at_every_window() -> None:
-    recorded = {rule["record"] for rule in load_rules() if "record" in rule}
+    recorded = load_recorded()
     for objective in OBJECTIVES:
         for window in WINDOWS:
             assert recorded_ratio(objective, window) in recorded

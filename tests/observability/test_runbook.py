@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 from promtool import run_tool
-from walk import load_dashboards, load_rules
+from walk import load_alerts, load_dashboards
 
 FOLDER = Path(__file__).parents[2] / "observability"
 RUNBOOK = FOLDER / "runbook.md"
 ALERTMANAGER = FOLDER / "alertmanager" / "alertmanager.yml"
-ALERTS = [rule for rule in load_rules() if "alert" in rule]
+ALERTS = load_alerts()
 NAMES = sorted({rule["alert"] for rule in ALERTS})
 PARTS = ["What users notice.", "First look.", "Likely causes.", "What to do."]
 

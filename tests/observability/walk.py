@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import promql_parser
+import pytest
 import yaml
 
 GENERATED: Final = Path(__file__).parents[2] / "observability" / "generated"
@@ -48,6 +49,21 @@ def load_rules(folder: Path = GENERATED) -> list[dict[str, Any]]:
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
     ]
+
+
+def load_alerts() -> list[dict[str, Any]]:
+    """Return every committed alerting rule."""
+    return [rule for rule in load_rules() if "alert" in rule]
+
+
+def load_recorded() -> set[str]:
+    """Return the names of the series that committed rules record."""
+    return {rule["record"] for rule in load_rules() if "record" in rule}
+
+
+def for_each(queries: Iterable[Query]) -> pytest.MarkDecorator:
+    """Parametrize a test's `query`, with the query's place as the id."""
+    return pytest.mark.parametrize("query", [pytest.param(query, id=query.where) for query in queries])
 
 
 def walk_panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
