@@ -52,7 +52,8 @@ def test_an_alert_is_silent_then_fires_and_resolves(case: Case, tmp_path: Path) 
 
 def test_every_alert_has_a_case() -> None:
     tested = {name_case(case) for case in CASES} | {"MetricAbsent"}  # Its cases, one per metric, are below.
-    assert {"-".join([rule["alert"], *filter(None, [rule["labels"].get("long")])]) for rule in ALERTS} == tested
+    rules = {"-".join([rule["alert"], *filter(None, [rule["labels"].get("long")])]) for rule in ALERTS}
+    assert rules == tested, "every alert needs a Case in alert_cases.py, and every Case an alert"
 
 
 @pytest.mark.parametrize("case", QUIET)

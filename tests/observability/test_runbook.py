@@ -23,7 +23,7 @@ def read_headings() -> dict[str, str]:
 
 
 def test_the_runbook_has_a_heading_for_each_alert_and_no_other() -> None:
-    assert set(read_headings()) == set(NAMES)
+    assert set(read_headings()) == set(NAMES), "every alert needs a heading in runbook.md, and every heading an alert"
     for rule in ALERTS:
         page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert page.endswith("/observability/runbook.md")
