@@ -1,4 +1,4 @@
-"""Dashboards, recording rules and alerts as code: `python -m observability` writes `observability/generated/`.
+"""Dashboards, recording rules and alerts as code: `make generate` writes them to `observability/generated/`.
 
-Imports go down only: `__main__`, then `dashboards` and `rules`, then `panels` and `queries`, then `objectives`.
+Imports go down only: `__main__`, then `dashboards` and `rules`, then `alerts`, then `queries`, then `objectives`.
 """

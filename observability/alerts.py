@@ -1,61 +1,41 @@
-"""The alerts: pages for what users feel now, tickets for what they will feel, or what would hide it.
+"""The alerts: a page for what users experience now, a ticket for what they will experience or what would hide it.
 
-Every alert says its value and what users feel, and leads to its heading in the runbook and to the board that shows it.
+To add an alert, add an entry to `CAUSES`, its condition to `queries.conditions`, its case to
+`tests/observability/alert_cases.py` and its heading to `runbook.md`. The series that it reads are then watched for
+absence too.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from devops_api.telemetry import catalogue as m
-from observability import queries as q
 from observability.objectives import (
     BURNS,
-    DISK_LEFT_LEAST,
-    JOB,
-    LOOP_DELAY_BOUND_S,
     MINUTE_S,
-    PROMETHEUS_JOB,
-    QUEUE_MOST,
+    OBJECTIVES,
     RUNTIME_UID,
     SERVICE_UID,
-    STORE_ERRORS_MOST,
     TELEMETRY_UID,
     Burn,
     Objective,
     Severity,
     format_duration,
 )
+from observability.queries import conditions, slo
+from observability.queries.promql import prettify
 
-# Where people are led. Both are addresses of a first run on one machine: a team puts its own here.
+# Addresses of a first run on one machine: replace them with your own.
 GRAFANA_URL: Final = "http://127.0.0.1:3000"
 RUNBOOK_URL: Final = "https://github.com/devops-student/devops-api/blob/main/observability/runbook.md"
 
 WINDOW_S: Final = 5 * MINUTE_S
-# What alerts stand on: an alert whose metric is gone would be silent for ever.
-WATCHED: Final = (
-    q.REQUESTS,
-    q.REQUEST_BUCKETS,
-    f"{m.STORE_DURATION.prometheus_name}_count",
-    f"{m.LOOP_DELAY.prometheus_name}_bucket",
-    *(
-        metric.prometheus_name
-        for metric in (
-            m.READY,
-            m.SHED,
-            m.DISK_FREE,
-            m.DISK_SIZE,
-            m.LOG_DROPPED,
-            m.LOG_RECORDS_DROPPED,
-            m.SPANS_DROPPED,
-            m.EXPORT_FAILURES,
-            m.WRITER_QUEUE,
-        )
-    ),
-)
 
 
 class Alert(NamedTuple):
-    """One alerting rule; `description` says the value and what users feel, `board` is the uid that shows more."""
+    """One alerting rule.
+
+    `description` gives the value and says what users experience; `dashboard` is the uid of the dashboard that shows
+    more. `conditions.WINDOW` in `expr` stands for 5 minutes.
+    """
 
     name: str
     expr: str
@@ -63,234 +43,202 @@ class Alert(NamedTuple):
     severity: Severity
     summary: str
     description: str
-    board: str
+    dashboard: str
     labels: Mapping[str, str] = {}
 
     def to_rule(self, speed: int = 1) -> Mapping[str, Any]:
-        """The rule as Prometheus loads it."""
+        """Return the rule as Prometheus loads it."""
         return {
             "alert": self.name,
-            "expr": q.prettify(self.expr),
+            "expr": prettify(self.expr.replace(conditions.WINDOW, format_duration(WINDOW_S, speed))),
             "for": format_duration(self.for_s, speed),
             "labels": {"severity": self.severity, **self.labels},
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
                 "runbook_url": f"{RUNBOOK_URL}#{self.name.lower()}",
-                "dashboard_url": f"{GRAFANA_URL}/d/{self.board}",
+                "dashboard_url": f"{GRAFANA_URL}/d/{self.dashboard}",
             },
         }
 
 
 def create_burn_alerts(objective: Objective) -> Sequence[Alert]:
-    """The alerts on an objective's budget, to be evaluated right after what they stand on is recorded."""
-    return [_burn(objective, burn) for burn in BURNS]
+    """Return the alerts on an objective's budget; they are evaluated right after the series that they read."""
+    return [_create_burn_alert(objective, burn) for burn in BURNS]
 
 
-def create_alerts(speed: int = 1) -> Mapping[str, Sequence[Alert]]:
-    """Every other alert by its group."""
-    window = format_duration(WINDOW_S, speed)
-    return {
-        "presence": _watch_presence(),
-        "causes": _watch_causes(window),
-        "prometheus": _watch_prometheus(window),
-    }
-
-
-def _burn(objective: Objective, burn: Burn) -> Alert:
-    limit = f"{burn.factor} * {objective.budget}"
-    long, short = q.recorded_ratio(objective, burn.long), q.recorded_ratio(objective, burn.short)
+def _create_burn_alert(objective: Objective, burn: Burn) -> Alert:
     return Alert(
-        name=f"{objective.name.capitalize()}BudgetBurn",
-        expr=f"{long} > {limit} and {short} > {limit}",
+        name=objective.alert,
+        expr=slo.burns(objective, burn),
         for_s=burn.for_s,
         severity=burn.severity,
-        summary=f"{{{{ $labels.job }}}} burns its {objective.name} budget at {burn.factor:g} times the allowed pace",
+        summary=f"{{{{ $labels.job }}}} uses up its {objective.name} budget {burn.factor:g} times too fast",
         description=(
-            f"{{{{ $value | humanizePercentage }}}} of item requests {objective.harm} over {burn.long.name}, too many "
-            f"over {burn.short.name} as well; the objective allows {objective.budget:.1%}. {objective.felt} At "
-            f"{burn.factor:g} times the allowed pace a 30-day budget is gone in {burn.hours_left} hours."
+            f"{objective.felt} {{{{ $value | humanizePercentage }}}} of item requests {objective.harm} over the last "
+            f"{burn.long.name}, and the last {burn.short.name} is as bad; the objective allows {objective.budget:.1%}. "
+            f"At this rate the 30-day budget lasts {burn.hours_left} hours."
         ),
-        board=SERVICE_UID,
+        dashboard=SERVICE_UID,
         labels={"slo": objective.name, "long": burn.long.name, "short": burn.short.name},
     )
 
 
-def _watch_presence() -> Sequence[Alert]:
-    up = f'up{{job="{JOB}"}}'
-    absent = " or ".join(
-        f'label_replace(absent({name}{{job="{JOB}"}}), "metric", "{name}", "", "")' for name in WATCHED
-    )
-    return [
-        Alert(
-            name="ServiceDown",
-            expr=f"sum by (job) ({up}) == 0 or absent({up})",
-            for_s=2 * MINUTE_S,
-            severity="page",
-            summary="No instance of {{ $labels.job }} answers",
-            description="Prometheus reaches 0 instances of {{ $labels.job }}. Users get no answer.",
-            board=SERVICE_UID,
+CAUSES: Final = (
+    Alert(
+        name="ReadinessFailing",
+        expr=conditions.not_ready(),
+        for_s=2 * MINUTE_S,
+        severity="page",
+        summary="{{ $labels.instance }} is not ready",
+        description=(
+            "{{ $labels.instance }} has reported for 2 minutes that it cannot serve (ready is {{ $value }}). Load "
+            "balancers send users to other instances; without another instance users get errors."
         ),
-        Alert(
-            name="TargetDown",
-            expr=f"{up} == 0",
-            for_s=2 * MINUTE_S,
-            severity="page",
-            summary="{{ $labels.instance }} does not answer",
-            description=(
-                "The last scrape of {{ $labels.instance }} failed (up is {{ $value }}). Users may be served by other "
-                "instances of {{ $labels.job }}, with less room for another fault."
-            ),
-            board=SERVICE_UID,
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="OverloadShedding",
+        expr=conditions.requests_shed(),
+        for_s=5 * MINUTE_S,
+        severity="ticket",
+        summary="{{ $labels.job }} sheds requests",
+        description="Users get a 503 for {{ $value | humanize }} requests per second and must retry.",
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="EventLoopStalled",
+        expr=conditions.event_loop_late(),
+        for_s=5 * MINUTE_S,
+        severity="ticket",
+        summary="The event loop of {{ $labels.instance }} stalls",
+        description=(
+            "Users wait, whatever they request: 1 % of the event loop's turns start at least "
+            "{{ $value | humanizeDuration }} late."
         ),
-        Alert(
-            name="MetricAbsent",
-            expr=absent,
-            for_s=5 * MINUTE_S,
-            severity="ticket",
-            summary="{{ $labels.job }} no longer has {{ $labels.metric }}",
-            description=(
-                "{{ $value }} metric that alerts stand on is gone: {{ $labels.metric }}. Users may suffer and nobody "
-                "would be told."
-            ),
-            board=TELEMETRY_UID,
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="StoreErrors",
+        expr=conditions.store_failing(),
+        for_s=5 * MINUTE_S,
+        severity="page",
+        summary="The store of {{ $labels.job }} fails",
+        description="Users get a 503: {{ $value | humanizePercentage }} of store operations fail.",
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="WriterQueueGrowing",
+        expr=conditions.writer_queue_long(),
+        for_s=5 * MINUTE_S,
+        severity="ticket",
+        summary="Writes on {{ $labels.instance }} queue up",
+        description=(
+            "Users who write wait. At least {{ $value | humanize }} changes have been queued for 5 minutes, more than "
+            "half of the limit of requests in flight; at the limit the service sheds requests."
         ),
-    ]
-
-
-def _watch_causes(window: str) -> Sequence[Alert]:
-    """What users feel next, or what hides what they feel; sums are by job, what an instance does by instance too."""
-    job = f'job="{JOB}"'
-    operations = f"{m.STORE_DURATION.prometheus_name}_count"
-    failed = q.total(q.rate(operations, job, q.STORE_FAILED, window=window), "job")
-    asked = q.total(q.rate(operations, job, window=window), "job")
-    buckets = q.rate(f"{m.LOOP_DELAY.prometheus_name}_bucket", job, window=window)
-    free, size = (q.select(metric.prometheus_name, job) for metric in (m.DISK_FREE, m.DISK_SIZE))
-    dropped = " + ".join(
-        q.total(q.rate(metric.prometheus_name, job, window=window), "job", "instance")
-        for metric in (m.LOG_DROPPED, m.LOG_RECORDS_DROPPED, m.SPANS_DROPPED, m.EXPORT_FAILURES)
-    )
-    return [
-        Alert(
-            name="ReadinessFailing",
-            expr=f"{q.select(m.READY.prometheus_name, job)} == 0",
-            for_s=2 * MINUTE_S,
-            severity="page",
-            summary="{{ $labels.instance }} says that it cannot serve",
-            description=(
-                "{{ $labels.instance }} has not been ready for 2 minutes (ready is {{ $value }}). Users are sent "
-                "elsewhere or get errors."
-            ),
-            board=RUNTIME_UID,
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="DatabaseDiskFilling",
+        expr=conditions.disk_filling(),
+        for_s=10 * MINUTE_S,
+        severity="ticket",
+        summary="The database's disk on {{ $labels.instance }} fills up",
+        description=(
+            "{{ $value | humanizePercentage }} of the disk is free. Users notice nothing until it is full; then every "
+            "write fails."
         ),
-        Alert(
-            name="OverloadShedding",
-            expr=f"{q.total(q.rate(m.SHED.prometheus_name, job, window=window), 'job')} > 0",
-            for_s=5 * MINUTE_S,
-            severity="ticket",
-            summary="{{ $labels.job }} turns requests away",
-            description="{{ $value | humanize }} requests a second get a 503 at the door. Those users must ask again.",
-            board=RUNTIME_UID,
+        dashboard=RUNTIME_UID,
+    ),
+    Alert(
+        name="TelemetryDropped",
+        expr=conditions.telemetry_lost(),
+        for_s=10 * MINUTE_S,
+        severity="ticket",
+        summary="{{ $labels.instance }} loses telemetry",
+        description=(
+            "{{ $value | humanize }} log lines, log records, spans or exports per second are lost. Users notice "
+            "nothing, but logs and traces are incomplete."
         ),
-        Alert(
-            name="EventLoopStalled",
-            expr=f"histogram_quantile(0.99, {q.total(buckets, 'job', 'instance', 'le')}) > {LOOP_DELAY_BOUND_S}",
-            for_s=5 * MINUTE_S,
-            severity="ticket",
-            summary="The event loop of {{ $labels.instance }} stalls",
-            description=(
-                "1 in 100 turns of the event loop comes {{ $value | humanizeDuration }} late or more. Users wait, "
-                "whatever they ask."
-            ),
-            board=RUNTIME_UID,
+        dashboard=TELEMETRY_UID,
+    ),
+)
+PROMETHEUS: Final = (
+    Alert(
+        name="PrometheusRuleFailing",
+        expr=conditions.rules_failing(),
+        for_s=10 * MINUTE_S,
+        severity="ticket",
+        summary="Prometheus fails to evaluate rules",
+        description=(
+            "{{ $value | humanize }} rule evaluations failed in 5 minutes. Alerts from these rules cannot fire: "
+            "problems of users may go unnoticed."
         ),
-        Alert(
-            name="StoreErrors",
-            expr=f"{failed} / {asked} > {STORE_ERRORS_MOST}",
-            for_s=5 * MINUTE_S,
-            severity="page",
-            summary="The store of {{ $labels.job }} fails",
-            description="{{ $value | humanizePercentage }} of store operations fail. Users get a 503.",
-            board=RUNTIME_UID,
+        dashboard=TELEMETRY_UID,
+    ),
+    Alert(
+        name="PrometheusScrapeFailing",
+        expr=conditions.samples_rejected(),
+        for_s=10 * MINUTE_S,
+        severity="ticket",
+        summary="Prometheus rejects samples",
+        description=(
+            "Prometheus rejected {{ $value | humanize }} samples or scrapes in 5 minutes. Users notice nothing, but "
+            "dashboards and alerts may be wrong."
         ),
-        Alert(
-            name="WriterQueueGrowing",
-            expr=f"min_over_time({q.select(m.WRITER_QUEUE.prometheus_name, job)}[{window}]) > {QUEUE_MOST}",
-            for_s=5 * MINUTE_S,
-            severity="ticket",
-            summary="Writes of {{ $labels.instance }} queue up",
-            description=(
-                "For 5 minutes at least {{ $value | humanize }} changes have waited, over half of the requests that "
-                "may be in flight. Users who write wait; soon others are turned away."
-            ),
-            board=RUNTIME_UID,
+        dashboard=TELEMETRY_UID,
+    ),
+    Alert(
+        name="PrometheusNotifyFailing",
+        expr=conditions.notifications_lost(),
+        for_s=10 * MINUTE_S,
+        severity="ticket",
+        summary="Prometheus cannot deliver alerts",
+        description=(
+            "{{ $value | humanize }} alerts did not reach the Alertmanager in 5 minutes. Nobody is notified of "
+            "problems of users."
         ),
-        Alert(
-            name="DatabaseDiskFilling",
-            expr=f"{free} / {size} < {DISK_LEFT_LEAST}",
-            for_s=10 * MINUTE_S,
-            severity="ticket",
-            summary="The disk under the database of {{ $labels.instance }} fills up",
-            description=(
-                "{{ $value | humanizePercentage }} of the disk is left. Users feel nothing until it is full; then no "
-                "write is taken."
-            ),
-            board=RUNTIME_UID,
+        dashboard=TELEMETRY_UID,
+    ),
+)
+# An alert on a series that no longer exists never fires, so the absence of each such series is an alert itself.
+WATCHED: Final = slo.find_series(
+    alert.expr for alert in (*CAUSES, *(alert for each in OBJECTIVES for alert in create_burn_alerts(each)))
+)
+PRESENCE: Final = (
+    Alert(
+        name="ServiceDown",
+        expr=conditions.no_instance_up(),
+        for_s=2 * MINUTE_S,
+        severity="page",
+        summary="{{ $labels.job }} is down",
+        description="Users get no response: Prometheus can reach no instance of {{ $labels.job }}.",
+        dashboard=SERVICE_UID,
+    ),
+    Alert(
+        name="TargetDown",
+        expr=conditions.instance_down(),
+        for_s=2 * MINUTE_S,
+        severity="page",
+        summary="{{ $labels.instance }} does not respond",
+        description=(
+            "The last scrape of {{ $labels.instance }} failed (up is {{ $value }}). Users depend on the other "
+            "instances of {{ $labels.job }}, if there are any."
         ),
-        Alert(
-            name="TelemetryDropped",
-            expr=f"{dropped} > 0",
-            for_s=10 * MINUTE_S,
-            severity="ticket",
-            summary="{{ $labels.instance }} loses telemetry",
-            description=(
-                "{{ $value | humanize }} log lines, log records, spans or exports a second are lost. Users feel "
-                "nothing; you see less than you think."
-            ),
-            board=TELEMETRY_UID,
+        dashboard=SERVICE_UID,
+    ),
+    Alert(
+        name="MetricAbsent",
+        expr=conditions.metric_absent(WATCHED),
+        for_s=5 * MINUTE_S,
+        severity="ticket",
+        summary="{{ $labels.job }} no longer exposes {{ $labels.metric }}",
+        description=(
+            "{{ $value }} metric that alerts read is missing: {{ $labels.metric }}. Those alerts cannot fire: problems "
+            "of users may go unnoticed."
         ),
-    ]
-
-
-def _watch_prometheus(window: str) -> Sequence[Alert]:
-    def count(*names: str) -> str:
-        return " + ".join(f'increase({name}{{job="{PROMETHEUS_JOB}"}}[{window}])' for name in names)
-
-    return [
-        Alert(
-            name="PrometheusRuleFailing",
-            expr=f"sum by (job, instance) ({count('prometheus_rule_evaluation_failures_total')}) > 0",
-            for_s=10 * MINUTE_S,
-            severity="ticket",
-            summary="Prometheus fails to evaluate rules",
-            description=(
-                "{{ $value | humanize }} evaluations of rules failed in 5 minutes. Alerts on them are blind: users may "
-                "suffer and nobody would be told."
-            ),
-            board=TELEMETRY_UID,
-        ),
-        Alert(
-            name="PrometheusScrapeFailing",
-            expr=f"{count(*q.THROWN_AWAY)} > 0",
-            for_s=10 * MINUTE_S,
-            severity="ticket",
-            summary="Prometheus throws samples away",
-            description=(
-                "{{ $value | humanize }} samples or scrapes were thrown away in 5 minutes. Users feel nothing; boards "
-                "and alerts may be wrong."
-            ),
-            board=TELEMETRY_UID,
-        ),
-        Alert(
-            name="PrometheusNotifyFailing",
-            expr=f"sum by (job, instance) ({count('prometheus_notifications_dropped_total')}) > 0",
-            for_s=10 * MINUTE_S,
-            severity="ticket",
-            summary="Prometheus cannot deliver alerts",
-            description=(
-                "{{ $value | humanize }} alerts did not reach the Alertmanager in 5 minutes. Users may suffer and "
-                "nobody would be told."
-            ),
-            board=TELEMETRY_UID,
-        ),
-    ]
+        dashboard=TELEMETRY_UID,
+    ),
+)
+ALERTS: Final[Mapping[str, Sequence[Alert]]] = {"presence": PRESENCE, "causes": CAUSES, "prometheus": PROMETHEUS}

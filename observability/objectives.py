@@ -1,13 +1,12 @@
-"""What the service promises, and every number that rules, alerts and dashboards share.
+"""The service's objectives, and every number that rules, alerts and dashboards share.
 
-Burn rates are those of the SRE workbook (chapter 5, "Multiwindow, multi-burn-rate alerts"): at 14.4 times the allowed
-error ratio, 2 % of a 30-day budget is gone in an hour.
+Burn rates follow the SRE workbook (chapter 5, "Multiwindow, Multi-Burn-Rate Alerts"): at 14.4 times the allowed error
+ratio, 2 % of a 30-day budget is used up in an hour.
 """
 
 from typing import Final, Literal, NamedTuple
 
 from devops_api.items.settings import Settings
-from devops_api.telemetry.catalogue import HTTP_BUCKETS_S
 
 Severity = Literal["page", "ticket"]
 
@@ -23,14 +22,17 @@ DAY_S: Final = 24 * HOUR_S
 
 
 class Window(NamedTuple):
-    """A span of time by the name that recorded series bear."""
+    """A duration, with its name in recorded series."""
 
     name: str
     length_s: int
 
 
 class Burn(NamedTuple):
-    """A pair of windows that must both burn faster than `factor`; the short one ends the alert soon after the cause."""
+    """A burn-rate alert: it fires if the rate is above `factor` over both windows.
+
+    The short window resolves the alert soon after the failures end.
+    """
 
     long: Window
     short: Window
@@ -40,15 +42,15 @@ class Burn(NamedTuple):
 
     @property
     def hours_left(self) -> int:
-        """How long a whole budget lasts at this pace."""
+        """How long a full budget lasts at this rate."""
         return round(W30D.length_s / HOUR_S / self.factor)
 
 
 class Objective(NamedTuple):
-    """A promise over 30 days: at least `target` of the requests that `counted` counts are not among `bad`.
+    """A promise over 30 days: at least `target` of the `counted` requests are not `bad`.
 
-    `counted` and `bad` are the middles of recorded names, `job:<counted>:rate5m`; `harm` says what bad requests do, and
-    `felt` what users make of it.
+    `counted` and `bad` are the SLIs' names in recorded series, `job:<counted>:rate5m`; `harm` says what happens to
+    bad requests, and `felt` what users experience.
     """
 
     name: str
@@ -63,6 +65,11 @@ class Objective(NamedTuple):
     def budget(self) -> float:
         """The ratio of bad requests that is allowed."""
         return round(1 - self.target, 9)
+
+    @property
+    def alert(self) -> str:
+        """The name of the alerts on this objective's budget."""
+        return f"{self.name.capitalize()}BudgetBurn"
 
 
 W5M: Final = Window("5m", 5 * MINUTE_S)
@@ -83,15 +90,12 @@ BURNS: Final = (
     Burn(W3D, W6H, 1, "ticket", 3 * HOUR_S),
 )
 
+# Limits that alerts check and dashboards draw.
 LATENCY_BOUND_S: Final = 0.1
-if LATENCY_BOUND_S not in HTTP_BUCKETS_S:
-    raise AssertionError("the latency objective must be a bucket's bound, or its ratio would be a guess")
-
-# What alerts on causes compare with, and boards draw.
 LOOP_DELAY_BOUND_S: Final = 0.1
 DISK_LEFT_LEAST: Final = 0.1
 STORE_ERRORS_MOST: Final = 0.01
-QUEUE_MOST: Final = Settings().max_in_flight // 2  # There is nobody to wait beyond the requests that are let in.
+QUEUE_MOST: Final = Settings().max_in_flight // 2  # At the full limit no further request is admitted.
 
 AVAILABILITY: Final = Objective(
     "availability",
@@ -105,7 +109,7 @@ AVAILABILITY: Final = Objective(
 LATENCY: Final = Objective(
     "latency",
     0.99,
-    "99 % of item requests over 30 days take less than 100 ms; import, export and batch are left out",
+    "99 % of item requests over 30 days take less than 100 ms; import, export and batch are not counted",
     "item_requests_timed",
     "item_requests_slow",
     "take longer than 100 ms",
@@ -115,7 +119,7 @@ OBJECTIVES: Final = (AVAILABILITY, LATENCY)
 
 
 def format_duration(length_s: float, speed: int = 1) -> str:
-    """A span as Prometheus writes it, `speed` times shorter: a drill lives through an hour in a minute."""
+    """Return a duration in Prometheus' notation, divided by `speed`."""
     milliseconds = round(length_s * 1000 / speed)
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds % size == 0:

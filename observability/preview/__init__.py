@@ -1,1 +1,1 @@
-"""Pictures of the boards without a Grafana: see `__main__`."""
+"""Previews of the dashboards without a Grafana; see `__main__`."""

@@ -1,5 +1,5 @@
-// Draws one board as Grafana's own components draw it, from the board's JSON and what Prometheus answered.
-// Heatmaps are no component of @grafana/ui and are drawn here.
+// Draws one dashboard with Grafana's own components, from its JSON and the results of its queries.
+// @grafana/ui has no heatmap component: heatmaps are drawn here.
 import '@fontsource/inter/latin-400.css';
 import '@fontsource/inter/latin-500.css';
 import { createTheme, dateTime, EventBusSrv, FieldType, getDisplayProcessor, ThemeContext } from '@grafana/data';
@@ -7,7 +7,7 @@ import { BigValue, GlobalStyles, PanelChrome, PanelContextProvider, Table, TimeS
 import { useEffect, useRef } from 'react';
 import { createRoot } from 'react-dom/client';
 
-const { board, answers, from_ms: fromMs, to_ms: toMs } = window.PREVIEW;
+const { dashboard, results, from_ms: fromMs, to_ms: toMs } = window.PREVIEW;
 const eventBus = new EventBusSrv();
 const theme = createTheme({ colors: { mode: 'dark' } });
 const COLUMN = 1600 / 24;
@@ -47,7 +47,7 @@ function fieldOf(panel, name, type, values, labels) {
 
 function framesOf(panel) {
   return panel.targets.flatMap((target) =>
-    answers[`${panel.id}${target.refId}`].map(({ labels, points }) => {
+    results[`${panel.id}${target.refId}`].map(({ labels, points }) => {
       const time = { name: 'Time', type: FieldType.time, config: {}, values: points.map(([at]) => at * 1000) };
       const values = points.map(([, value]) => (value === 'NaN' ? null : Number(value)));
       return {
@@ -78,7 +78,7 @@ function Lines({ panel, width, height }) {
     <PanelContextProvider value={{ eventBus, eventsScope: 'preview', sync: () => 0 }}>
       <TimeSeries {...{ frames, timeRange, width, height, legend }} timeZone="utc" options={panel.options}>
         {(config) => {
-          config.addHook('draw', (plot) => drawExemplars(plot, answers[`${panel.id}exemplars`] ?? []));
+          config.addHook('draw', (plot) => drawExemplars(plot, results[`${panel.id}exemplars`] ?? []));
           return null;
         }}
       </TimeSeries>
@@ -86,7 +86,7 @@ function Lines({ panel, width, height }) {
   );
 }
 
-// Dots beyond the axis lie on its edge, as they do in Grafana.
+// Values beyond the axis are drawn on its edge, as in Grafana.
 function drawExemplars({ ctx, bbox, scales, series, valToPos }, exemplars) {
   const { min, max } = scales[series[1].scale];
   ctx.fillStyle = theme.colors.text.secondary;
@@ -103,9 +103,9 @@ function drawExemplars({ ctx, bbox, scales, series, valToPos }, exemplars) {
 function Rows({ panel, width, height }) {
   const organize = panel.transformations.find(({ id }) => id === 'organize').options;
   const label = Object.entries(organize.indexByName).find(([, place]) => place === 0)[0];
-  const keys = [...new Set(panel.targets.flatMap(({ refId }) => answers[`${panel.id}${refId}`].map((s) => s.labels[label])))];
+  const keys = [...new Set(panel.targets.flatMap(({ refId }) => results[`${panel.id}${refId}`].map((s) => s.labels[label])))];
   const columns = panel.targets.map(({ refId }) => {
-    const byKey = new Map(answers[`${panel.id}${refId}`].map((s) => [s.labels[label], Number(s.points.at(-1)[1])]));
+    const byKey = new Map(results[`${panel.id}${refId}`].map((s) => [s.labels[label], Number(s.points.at(-1)[1])]));
     return { name: organize.renameByName[`Value #${refId}`], values: keys.map((key) => byKey.get(key) ?? null) };
   });
   const order = keys.map((_, place) => place).sort((a, b) => columns[0].values[b] - columns[0].values[a]);
@@ -121,7 +121,7 @@ function Rows({ panel, width, height }) {
 function Heatmap({ panel, width, height }) {
   const canvas = useRef(null);
   useEffect(() => {
-    const buckets = answers[`${panel.id}A`]
+    const buckets = results[`${panel.id}A`]
       .map(({ labels, points }) => ({ le: Number(labels.le.replace('+Inf', 'Infinity')), points }))
       .sort((a, b) => a.le - b.le);
     const context = canvas.current.getContext('2d');
@@ -156,7 +156,7 @@ function Heatmap({ panel, width, height }) {
       context.fillText(new Date(ms).toISOString().slice(11, 16), x(ms) - 15, height - 6);
     }
     context.fillStyle = theme.visualization.getColorByName('orange');
-    for (const [at, value] of answers[`${panel.id}exemplars`] ?? []) {
+    for (const [at, value] of results[`${panel.id}exemplars`] ?? []) {
       const row = buckets.findIndex(({ le }) => value <= le);
       context.beginPath();
       context.arc(x(at * 1000), height - bottom - (row + 0.5) * rowHeight, 3, 0, 7);
@@ -177,7 +177,7 @@ function Panel({ panel }) {
     return <h5 style={{ ...style, width, lineHeight: `${ROW}px`, margin: 0 }}>⌄ {panel.title}</h5>;
   }
   const Kind = KINDS[panel.type];
-  const isEmpty = panel.targets.every(({ refId }) => answers[`${panel.id}${refId}`].length === 0);
+  const isEmpty = panel.targets.every(({ refId }) => results[`${panel.id}${refId}`].length === 0);
   return (
     <div style={style}>
       <PanelChrome title={panel.title} width={width} height={height}>
@@ -189,21 +189,21 @@ function Panel({ panel }) {
   );
 }
 
-const tall = Math.max(...board.panels.map(({ gridPos }) => gridPos.y + gridPos.h)) * ROW;
-// Axes are as wide as their text in Inter: measure only once it is there.
+const tall = Math.max(...dashboard.panels.map(({ gridPos }) => gridPos.y + gridPos.h)) * ROW;
+// The width of an axis depends on its text: wait for the font before drawing.
 await Promise.all(['400 12px Inter', '500 12px Inter'].map((font) => document.fonts.load(font)));
-createRoot(document.getElementById('board')).render(
+createRoot(document.getElementById('dashboard')).render(
   <ThemeContext.Provider value={theme}>
     <GlobalStyles />
     <div style={{ position: 'relative', width: 1600, height: HEADER + tall, background: theme.colors.background.canvas }}>
       <div style={{ padding: PADDING, display: 'flex', justifyContent: 'space-between' }}>
-        <h4>{board.title}</h4>
+        <h4>{dashboard.title}</h4>
         <span style={{ color: theme.colors.text.secondary }}>
-          preview: the generated JSON and live data of a real Prometheus, drawn with @grafana/ui; not a screenshot of Grafana
+          preview: generated JSON and live data from Prometheus, drawn with @grafana/ui; not a screenshot of Grafana
         </span>
       </div>
       <div style={{ position: 'absolute', top: HEADER, left: 0 }}>
-        {board.panels.map((panel) => (
+        {dashboard.panels.map((panel) => (
           <Panel key={panel.id} panel={panel} />
         ))}
       </div>

@@ -1,8 +1,7 @@
-"""Prometheus, Alertmanager, promtool and the service as tests use them: real, on free ports, ended with the test."""
+"""Starts the service, Prometheus, Alertmanager and a webhook for tests: real processes on free ports."""
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,63 +19,29 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from promtool import find_tool, write_rules
 
 from observability.__main__ import write_yaml
 from observability.objectives import JOB, PROMETHEUS_JOB, format_duration
-from observability.rules import create_rule_files
 
 OBSERVABILITY = Path(__file__).parents[2] / "observability"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 15
 
 
-def find_tool(name: str) -> str:
-    """The program's path. Skips the test on a machine without it; fails where everything must run."""
-    path = shutil.which(name)
-    if path is not None:
-        return path
-    reason = f"{name} is not on PATH: install Prometheus and Alertmanager to run this test"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def write_rules(folder: Path, speed: int = 1) -> list[str]:
-    """Write the rule files, all spans of time divided by `speed`; their names."""
-    files = create_rule_files(speed)
-    for name, document in files.items():
-        (folder / name).write_text(write_yaml(document))
-    return sorted(files)
-
-
-def run_promtool(folder: Path, tests: Sequence[Mapping[str, Any]]) -> None:
-    """Run unit tests of rules against the rule files in `folder`, evaluated every minute."""
-    document = {
-        "rule_files": write_rules(folder),
-        "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", **test} for test in tests],
-    }
-    path = folder / "test.yml"
-    path.write_text(write_yaml(document))
-    ran = subprocess.run(
-        [find_tool("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
 def find_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def wait_for(what: str, is_there: Callable[[], Any], timeout_s: float) -> Any:
-    """What `is_there` gives back once it is true; fails the test where that takes too long."""
+def wait_for(what: str, find: Callable[[], Any], timeout_s: float) -> Any:
+    """Return the first true result of `find`; fail the test after the timeout."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        found = is_there()
+        found = find()
         if found:
             return found
         time.sleep(0.1)
@@ -84,15 +49,15 @@ def wait_for(what: str, is_there: Callable[[], Any], timeout_s: float) -> Any:
 
 
 def send(method: str, url: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> int:
-    """The status of a request; 0 where nobody answers."""
+    """Send a request and return the status; 0 if there is no response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - http, to this machine
         url, data, {"Content-Type": "application/json", **(headers or {})}, method=method
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-            reply.read()
-            status: int = reply.status
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            response.read()
+            status: int = response.status
             return status
     except urllib.error.HTTPError as error:
         error.read()
@@ -103,7 +68,7 @@ def send(method: str, url: str, body: Mapping[str, Any] | None = None, headers: 
 
 @contextmanager
 def run_server(command: Sequence[str], log: Path, ready_url: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """A server that is ready inside the block, and ended in order after it."""
+    """Run a server that is ready inside the block; stop it afterwards."""
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
     try:
@@ -124,7 +89,7 @@ def run_server(command: Sequence[str], log: Path, ready_url: str, environment: M
 
 @contextmanager
 def run_service(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[str]:
-    """The service, as `devops-api serve` runs it; its address."""
+    """Run `devops-api serve`; yield its address."""
     url = f"http://127.0.0.1:{port}"
     settings = {
         "DEVOPS_API_PORT": str(port),
@@ -139,7 +104,7 @@ def run_service(folder: Path, port: int, environment: Mapping[str, str]) -> Iter
 
 @contextmanager
 def run_load(url: str, rate: int, folder: Path) -> Iterator[None]:
-    """A steady mix of calls while the block runs."""
+    """Send a steady mix of requests while the block runs."""
     command = [sys.executable, "-m", "devops_api", "load", "--url", url, "--rate", str(rate), "--duration", "600"]
     with (folder / "load.log").open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -151,56 +116,56 @@ def run_load(url: str, rate: int, folder: Path) -> Iterator[None]:
 
 
 class Series(NamedTuple):
-    """One series of an answer: its labels, and its values over time, the latest last."""
+    """One series of a result: its labels and its values, latest last."""
 
     labels: Mapping[str, str]
     values: Sequence[float]
 
 
 class Prometheus:
-    """What a running Prometheus knows. Its answers must come without warnings and without infos."""
+    """A client of a running Prometheus. Results with warnings or infos fail the test."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def ask(self, path: str, **parameters: str | float) -> Any:
-        """The data that a call of the API gives."""
+    def get(self, path: str, **parameters: str | float) -> Any:
+        """Return the data of an API call."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
-            document = json.load(reply)
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310
+            document = json.load(response)
         notes = [*document.get("warnings", []), *document.get("infos", [])]
         assert not notes, f"{parameters}: {notes}"
         return document["data"]
 
     def query(self, expr: str) -> list[Series]:
-        """The answer now."""
-        data = self.ask("query", query=expr)
+        """Return the result of an instant query."""
+        data = self.get("query", query=expr)
         if data["resultType"] == "scalar":
             return [Series({}, [float(data["result"][1])])]
         return [Series(one["metric"], [float(one["value"][1])]) for one in data["result"]]
 
     def query_range(self, expr: str, length_s: float, step_s: float) -> list[Series]:
-        """The answers of the last while."""
+        """Return the result of a range query that ends now."""
         now = time.time()
-        data = self.ask("query_range", query=expr, start=now - length_s, end=now, step=step_s)
+        data = self.get("query_range", query=expr, start=now - length_s, end=now, step=step_s)
         return [Series(one["metric"], [float(value) for _, value in one["values"]]) for one in data["result"]]
 
     def query_exemplars(self, expr: str, length_s: float) -> list[Mapping[str, Any]]:
-        """The exemplars of the last while."""
+        """Return the exemplars of a range that ends now."""
         now = time.time()
-        found = self.ask("query_exemplars", query=expr, start=now - length_s, end=now)
+        found = self.get("query_exemplars", query=expr, start=now - length_s, end=now)
         return [exemplar for series in found for exemplar in series["exemplars"]]
 
     def find_alerts(self, name: str) -> list[Mapping[str, Any]]:
-        """The alerts of this name that are pending or firing."""
-        return [alert for alert in self.ask("alerts")["alerts"] if alert["labels"]["alertname"] == name]
+        """Return the pending and firing alerts of a name."""
+        return [alert for alert in self.get("alerts")["alerts"] if alert["labels"]["alertname"] == name]
 
 
 @contextmanager
 def run_prometheus(
     folder: Path, target: str, *, speed: int = 1, interval_s: float = 1, alertmanager: str | None = None
 ) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the service and itself, and evaluates the project's rules, `speed` times faster."""
+    """Run a Prometheus that scrapes the service and itself and evaluates the rules `speed` times faster."""
     port = find_port()
     config: dict[str, Any] = {
         "global": {"scrape_interval": f"{interval_s * 1000:g}ms", "evaluation_interval": f"{interval_s * 1000:g}ms"},
@@ -228,7 +193,7 @@ def run_prometheus(
 
 @contextmanager
 def run_alertmanager(folder: Path, webhook_url: str, *, speed: int = 1) -> Iterator[str]:
-    """An Alertmanager with the project's own routing, `speed` times faster; its address."""
+    """Run an Alertmanager with the project's routes, `speed` times faster; yield its address."""
     config = yaml.safe_load((OBSERVABILITY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     (folder / "webhook.url").write_text(webhook_url)
     for receiver in config["receivers"]:
@@ -251,19 +216,19 @@ def run_alertmanager(folder: Path, webhook_url: str, *, speed: int = 1) -> Itera
 
 
 def read_duration(text: str) -> int:
-    """A span in seconds."""
+    """Return a duration in seconds."""
     return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
 
 
 class Webhook:
-    """A receiver of alerts: every message that arrived, the oldest first."""
+    """A receiver of alerts with every message received, oldest first."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.messages: list[Mapping[str, Any]] = []
 
     def find(self, status: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """The messages of this status that tell of an alert with these labels."""
+        """Return the messages of a status that have an alert with these labels."""
         return [
             message
             for message in self.messages
@@ -274,7 +239,7 @@ class Webhook:
 
 @contextmanager
 def run_webhook() -> Iterator[Webhook]:
-    """A webhook that takes whatever it is told."""
+    """Run a webhook that accepts every message."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

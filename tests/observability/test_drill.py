@@ -1,4 +1,4 @@
-"""The whole way of a page, for real: a fault, the rules in force (only faster), an Alertmanager, a webhook, the end."""
+"""A page from end to end: injected fault, the real rules (only faster), Alertmanager, webhook, resolution."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from servers import find_port, run_alertmanager, run_load, run_prometheus, run_service, run_webhook, wait_for
 
-SPEED = 60  # An hour passes in a minute.
+SPEED = 60  # An hour of the rules takes a minute.
 PAGE = {"alertname": "AvailabilityBudgetBurn", "severity": "page"}
 STEP_TIMEOUT_S = 40
 
 
-def test_a_fault_pages_once_grouped_and_its_end_is_told(tmp_path: Path) -> None:
+def test_a_fault_pages_once_in_one_group_and_resolves(tmp_path: Path) -> None:
     port = find_port()
     with (
         run_webhook() as webhook,
@@ -31,26 +31,27 @@ def test_a_fault_pages_once_grouped_and_its_end_is_told(tmp_path: Path) -> None:
     assert messages[0]["groupLabels"] == {"job": "devops-api", "severity": "page"}
     page = next(alert for alert in messages[0]["alerts"] if PAGE.items() <= alert["labels"].items())
     assert "Users see errors." in page["annotations"]["description"]
-    told = {alert["fingerprint"] for message in messages for alert in message["alerts"]}
-    assert len(messages) <= len(told), "a message came without news"
+    reported = {alert["fingerprint"] for message in messages for alert in message["alerts"]}
+    assert len(messages) <= len(reported), "a message reported nothing new"
 
 
 def drill(api: str, prometheus: str) -> list[str]:
-    """The states of the alert that a person sees who holds the drill."""
-    command = [sys.executable, "-m", "observability.drill", "--api", api, "--prometheus", prometheus]
-    root = Path(__file__).parents[2]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=root)
+    """Run the drill and return the states of the alert that it reports."""
+    ran = run_drill("--api", api, "--prometheus", prometheus)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = [line for line in ran.stdout.splitlines() if PAGE["alertname"] in line]
     return [line.split(" is ")[1].split(":")[0] for line in lines]
 
 
-def test_a_drill_without_a_service_that_takes_part_says_what_is_missing(tmp_path: Path) -> None:
+def run_drill(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "observability.drill", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=root)
+
+
+def test_a_drill_on_a_service_without_faults_names_the_setting(tmp_path: Path) -> None:
     port = find_port()
     with run_service(tmp_path, port, {"DEVOPS_API_FAULTS": "false"}) as url:
-        command = [sys.executable, "-m", "observability.drill", "--api", url]
-        ran = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=30, cwd=Path(__file__).parents[2]
-        )
+        ran = run_drill("--api", url)
     assert ran.returncode == 1
     assert "DEVOPS_API_FAULTS=true" in ran.stderr

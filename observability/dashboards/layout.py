@@ -1,6 +1,6 @@
-"""A board made of panels: variables, annotations, links, and where each panel stands.
+"""A dashboard's document: variables, annotations, links, and the position of each panel.
 
-Boards are classic (v1) JSON: it is what Grafana's file provisioning loads without surprises.
+Documents use Grafana's classic schema (version 1), which file provisioning loads.
 """
 
 import json
@@ -8,29 +8,32 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from observability.panels import DATASOURCE, GRID_WIDTH, Link, Panel, create_link
+from observability.dashboards.panels import DATASOURCE, Link, Panel, create_link
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # The SDK prefers v2 boards as soon as it is imported.
+    warnings.simplefilter("ignore", DeprecationWarning)  # The import itself advertises version 2 of the schema.
     from grafana_foundation_sdk.builders import dashboard as builders
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.models import dashboard
 
+# A reader cannot take in more, and Grafana runs all visible queries at each refresh: start a new dashboard instead.
+PANELS_MAX: Final = 22
+GRID_WIDTH: Final = 24
 ROW_HEIGHT: Final = 1
 ANNOTATION_STEP_S: Final = 60
 DATASOURCE_UID: Final = "prometheus"
 
 
 class Row(NamedTuple):
-    """A titled row of lines of panels."""
+    """A titled row; its panels fill lines from left to right."""
 
     title: str
     panels: Sequence[Panel]
 
 
 class Variable(NamedTuple):
-    """What can be chosen: the values of `label` in `selector` in the time shown; all of them at first."""
+    """A choice among the values of `label` in the series of `selector`; all of them are chosen by default."""
 
     name: str
     description: str
@@ -39,7 +42,7 @@ class Variable(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """Marks on every graph where `expr` is above 0."""
+    """Marks on every graph at times when `expr` is above 0."""
 
     name: str
     expr: str
@@ -48,7 +51,7 @@ class Annotation(NamedTuple):
     text: str
 
 
-def create_board(
+def create_dashboard(
     uid: str,
     title: str,
     description: str,
@@ -58,20 +61,21 @@ def create_board(
     annotations: Sequence[Annotation],
     links: Sequence[Link],
 ) -> dict[str, Any]:
-    """The board's JSON document. ValueError where a line of panels is not 24 wide."""
-    board = builders.Dashboard(title).uid(uid).description(description).tags(["devops-api"]).readonly().timezone("utc")
-    board.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).time("now-1h", "now").refresh("30s")
-    board.variables([_offer_datasource(), *map(_offer, variables)]).annotations(list(map(_annotate, annotations)))
-    board.links([create_link(link).keep_time(True).include_vars(True).tooltip(link.title) for link in links])
-    model = board.build()
+    """Return a dashboard's JSON document; ValueError if a line of panels does not fill the width of the grid."""
+    builder = builders.Dashboard(title).uid(uid).description(description).tags(["devops-api"]).readonly()
+    builder.timezone("utc").tooltip(dashboard.DashboardCursorSync.CROSSHAIR).time("now-1h", "now").refresh("30s")
+    builder.variables([_create_datasource_variable(), *map(_create_variable, variables)])
+    builder.annotations(list(map(_create_annotation, annotations)))
+    builder.links([create_link(link).keep_time(True).include_vars(True).tooltip(link.title) for link in links])
+    model = builder.build()
     model.panels = list(_place(rows))
     for hidden in (*(model.links or ()), *(model.annotations.list_val or ())):
-        hidden.placement = None  # The SDK would hide both in a menu.
+        hidden.placement = None  # The SDK's default would hide both in a menu.
     document: dict[str, Any] = json.loads(json.dumps(model, cls=JSONEncoder))
     return document
 
 
-def _offer(variable: Variable) -> Builder[dashboard.VariableModel]:
+def _create_variable(variable: Variable) -> Builder[dashboard.VariableModel]:
     query = f"label_values({variable.selector}, {variable.label})"
     return (
         builders.QueryVariable(variable.name)
@@ -89,12 +93,12 @@ def _offer(variable: Variable) -> Builder[dashboard.VariableModel]:
     )
 
 
-def _offer_datasource() -> Builder[dashboard.VariableModel]:
+def _create_datasource_variable() -> Builder[dashboard.VariableModel]:
     provisioned = dashboard.VariableOption(selected=True, text="Prometheus", value=DATASOURCE_UID)
     return builders.DatasourceVariable("datasource").label("Data source").type("prometheus").current(provisioned)
 
 
-def _annotate(annotation: Annotation) -> Builder[dashboard.AnnotationQuery]:
+def _create_annotation(annotation: Annotation) -> Builder[dashboard.AnnotationQuery]:
     return (
         builders.AnnotationQuery()
         .name(annotation.name)
@@ -109,11 +113,11 @@ def _annotate(annotation: Annotation) -> Builder[dashboard.AnnotationQuery]:
 
 
 def _place(rows: Sequence[Row]) -> Iterator[dashboard.RowPanel | dashboard.Panel]:
-    """Give every panel its own id, from 1, and its place: rows from the top, lines from the left."""
+    """Give every row and panel an id, counted from 1, and a position."""
     y, panel_id = 0, 1
     for row in rows:
-        place = dashboard.GridPos(x=0, y=y, w=GRID_WIDTH, h=ROW_HEIGHT)
-        yield dashboard.RowPanel(title=row.title, id_val=panel_id, collapsed=False, panels=[], grid_pos=place)
+        position = dashboard.GridPos(x=0, y=y, w=GRID_WIDTH, h=ROW_HEIGHT)
+        yield dashboard.RowPanel(title=row.title, id_val=panel_id, collapsed=False, panels=[], grid_pos=position)
         y, panel_id = y + ROW_HEIGHT, panel_id + 1
         for line in _break_lines(row):
             x = 0
@@ -127,15 +131,17 @@ def _place(rows: Sequence[Row]) -> Iterator[dashboard.RowPanel | dashboard.Panel
 
 
 def _break_lines(row: Row) -> Iterator[list[Panel]]:
-    """The row's lines, each as wide as the grid and all its panels of one height."""
+    """Yield the row's lines: each as wide as the grid, with panels of one height."""
     line: list[Panel] = []
     for panel in row.panels:
         line.append(panel)
         width = sum(each.width for each in line)
-        if width > GRID_WIDTH or panel.height != line[0].height:
-            raise ValueError(f"a line of {row.title!r} is {width} wide, not {GRID_WIDTH}, or of two heights")
+        if width > GRID_WIDTH:
+            raise ValueError(f"a line of row {row.title!r} is {width} wide, not {GRID_WIDTH}")
+        if panel.height != line[0].height:
+            raise ValueError(f"a line of row {row.title!r} has panels of different heights")
         if width == GRID_WIDTH:
             yield line
             line = []
     if line:
-        raise ValueError(f"the last line of {row.title!r} is {width} wide, not {GRID_WIDTH}")
+        raise ValueError(f"the last line of row {row.title!r} is {width} wide, not {GRID_WIDTH}")
