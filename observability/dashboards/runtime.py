@@ -252,7 +252,7 @@ def _items() -> list[Panel]:
             [Query(instruments.counter_rate(m.ITEMS_REJECTED, labels=("reason",)), "{{reason}}")],
             unit="short",
             width=8,
-            colours=assign_colours(m.REJECTIONS),
+            colours=assign_colours(m.REJECTION_REASONS),
             soft_maximum=1,
         ),
         timeseries(
