@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this API: real cursors, fresh idempotency keys, lines of an import, hundredths."""
+"""Give schemathesis what it cannot generate: real cursors, fresh idempotency keys, lines of an import, hundredths."""
 
 import itertools
 import math
@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from devops_api.errors import InvalidError
-from devops_api.items.query import LIST_PARAMETERS, read_query, write_cursor
+from devops_api.items.parameters import LIST_PARAMETERS
+from devops_api.items.query import read_query, write_cursor
 from devops_api.items.store.protocol import Position
 
 CURSOR = "a-cursor-of-this-list"
 UNKNOWN_ID = "019b7d2c-5e4e-7fff-bfff-ffffffffffff"
-ROUNDING = 1e-12  # of a product of a hundredth in binary, relative
+LIST_PARAMETER_NAMES = {parameter.name for parameter in LIST_PARAMETERS}
+ROUNDING = 1e-12  # relative error of a product of a hundredth in binary
 _numbers = itertools.count()
 _is_key = re.compile(r"[!-~]([ -~]{0,200}[!-~])?").fullmatch
 
@@ -42,33 +44,33 @@ schemathesis.openapi.media_type(
 
 @schemathesis.hook
 def before_load_schema(_: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Leave out the examples of imports, which are text where it wants bytes; `test_docs.py` sends them."""
+    """Remove the examples of imports, which are text and not bytes; `tests/items/test_operations.py` sends them."""
     for content in raw_schema["paths"]["/items/import"]["post"]["requestBody"]["content"].values():
         content.pop("examples")
 
 
 @schemathesis.hook
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[str, Any]) -> None:
-    """Give a valid case what only a client of this service can have."""
+    """Give a valid case a cursor, an unused key and exact hundredths."""
     if (case.query or {}).get("cursor") == CURSOR:
         case.query["cursor"] = create_cursor({name: value for name, value in case.query.items() if name != "cursor"})
     key = (case.headers or {}).get("Idempotency-Key")
     if key and _is_key(key):
         case.headers["Idempotency-Key"] = f"{key}-{next(_numbers)}"
-    for place in ("body", "query"):
-        given = getattr(case, place)
+    for part in ("body", "query"):
+        given = getattr(case, part)
         rounded = round_products(given)
-        if rounded != given:  # A case that is assigned to is judged anew, which bytes do not stand.
-            setattr(case, place, rounded)
+        if rounded != given:  # Assigning validates the case again, which fails for bytes.
+            setattr(case, part, rounded)
 
 
 def create_cursor(others: dict[str, Any]) -> str:
-    """A cursor that belongs to the sort and filters of the other parameters, wrong ones left wrong."""
+    """Create a cursor for the sort and filters of the other parameters; leave it as it is if they are invalid."""
     given = MultiDict(
         (name, str(value))
         for name, values in others.items()
         for value in (values if isinstance(values, list) else [values])
-        if name in LIST_PARAMETERS
+        if name in LIST_PARAMETER_NAMES
     )
     try:
         query = read_query(given)
@@ -79,7 +81,7 @@ def create_cursor(others: dict[str, Any]) -> str:
 
 
 def round_products(value: Any) -> Any:
-    """Numbers that were made as a multiple of a hundredth, as the decimal that was meant and not its neighbour."""
+    """Round numbers that were generated as multiples of a hundredth to the nearest decimal."""
     if isinstance(value, dict):
         return {name: round_products(element) for name, element in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The document is a promise that a machine can check: schemathesis asks whatever it allows, and what it forbids."""
+"""The document is a contract that a machine can check: schemathesis sends requests that it allows and forbids."""
 
 import json
 import os
@@ -13,11 +13,10 @@ from conftest import Running, StartService
 from devops_api.settings.tokens import Token, Tokens, create_token
 
 HERE = Path(__file__).parent
-OPERATIONS = 23
 
 
 async def run_schemathesis(running: Running, directory: Path, *, max_examples: int, token: str) -> str:
-    """Every check in every phase, the same cases each time; what it says, which is asserted on by exit code too."""
+    """Run every check in every phase, with the same cases each time. Assert that it succeeds and return its output."""
     process = await create_subprocess_exec(
         sys.executable,
         *("-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"),
@@ -37,19 +36,25 @@ async def run_schemathesis(running: Running, directory: Path, *, max_examples: i
     )
     output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
+    assert f"Tested: {await count_operations(running)}" in output
     return output
 
 
+async def count_operations(running: Running) -> int:
+    """Count the operations that the service describes, HEAD included."""
+    async with running.client.get("/openapi.json") as response:
+        return sum(len(methods) for methods in (await response.json())["paths"].values())
+
+
 def find_failures(running: Running) -> list[str]:
-    """What the service itself says that it failed of."""
+    """Find the failures in the service's own log."""
     running.service.logs.close(timeout_s=1)
     return [line for line in running.read_log() if json.loads(line)["event"] == "request_failed"]
 
 
 @pytest.mark.slow
-async def test_the_service_answers_as_the_document_says_whatever_it_is_asked(running: Running, tmp_path: Path) -> None:
+async def test_service_responds_to_every_request_as_the_document_says(running: Running, tmp_path: Path) -> None:
     output = await run_schemathesis(running, tmp_path, max_examples=80, token="")
-    assert f"Tested: {OPERATIONS}" in output
     found = re.search(r"(\d+) generated, (\d+) passed", output)
     assert found is not None
     assert int(found[1]) == int(found[2]) > 1000
@@ -57,11 +62,8 @@ async def test_the_service_answers_as_the_document_says_whatever_it_is_asked(run
 
 
 @pytest.mark.slow
-async def test_no_call_on_items_is_answered_without_a_token_that_is_known(
-    start_service: StartService, tmp_path: Path
-) -> None:
+async def test_no_operation_on_items_works_without_a_known_token(start_service: StartService, tmp_path: Path) -> None:
     token, line = create_token("writer", "write")
     running = await start_service(tokens_file=Tokens([Token("writer", "write", bytes.fromhex(line.split()[2]))]))
-    output = await run_schemathesis(running, tmp_path, max_examples=10, token=token)
-    assert f"Tested: {OPERATIONS}" in output
+    await run_schemathesis(running, tmp_path, max_examples=10, token=token)
     assert find_failures(running) == []

@@ -1,15 +1,26 @@
-"""An operation as data: what it takes, what it returns, its problems and examples. The documents are made from it."""
+"""Operations of the API as data: what the OpenAPI document and the page `/docs` say about a route.
+
+A leaf that imports only `errors`. Method, path and scope of an operation stand in its route (`http/routes.py`). The
+chassis' own operations are below; a domain declares its operations in the same way.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from devops_api.errors import ProblemError
+from devops_api import __version__
+from devops_api.errors import (
+    InvalidError,
+    ProblemError,
+    SlowRequestError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+)
 
 Schema = dict[str, Any]
 
 
 class Parameter(NamedTuple):
-    """A parameter of a path, a query string or the headers."""
+    """A parameter of the path, of the query string or in a header; those of the path are required."""
 
     name: str
     location: Literal["path", "query", "header"]
@@ -18,7 +29,10 @@ class Parameter(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response that is not a problem. `bodies` maps media types to the name of a schema, or to None for text."""
+    """A response that is not a problem.
+
+    `bodies` maps media types to names of component schemas, or to None for text and free-form JSON.
+    """
 
     status: int
     description: str
@@ -27,7 +41,7 @@ class Response(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A request, the status it gets, and the response's body if that is worth showing."""
+    """A request and its response. `body` and `response` are JSON values, or text; None means no body is shown."""
 
     name: str
     summary: str
@@ -39,9 +53,17 @@ class Example(NamedTuple):
     body: Any = None
     response: Any = None
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Values of the path, of the query string and of headers, by name."""
+        return {**self.path, **self.query, **self.headers}
+
 
 class Operation(NamedTuple):
-    """One operation. `bodies` is like that of a response. The first response is the one of success."""
+    """What one route does, for readers. Descriptions may contain `code`.
+
+    `bodies` are as those of a `Response`. The first response is that of success.
+    """
 
     id: str
     group: str
@@ -54,73 +76,125 @@ class Operation(NamedTuple):
     examples: Sequence[Example] = ()
 
 
-_JSON = "application/json"
-_STATUS = {_JSON: "Status"}
-_PLAN = {_JSON: "FaultPlan"}
-HEALTH = Operation(
+IDEMPOTENCY_KEY_MAX: Final = 255
+BODY_PROBLEMS: Final = (SlowRequestError, TooLargeError, UnsupportedMediaTypeError, InvalidError)  # of reading a body
+
+_ENTITY_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
+IF_MATCH: Final = Parameter(
+    "If-Match",
+    "header",
+    {"type": "string", "format": "entity-tags", "pattern": _ENTITY_TAGS},
+    "The `ETag` of the version to change. If the current version has another one, the response is 412.",
+)
+IF_NONE_MATCH: Final = Parameter(
+    "If-None-Match",
+    "header",
+    {"type": "string"},
+    "The `ETag` of an earlier response. If it is still current, the response is 304 without a body.",
+)
+IDEMPOTENCY_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "header",
+    {
+        "type": "string",
+        "format": "idempotency-key",
+        "maxLength": IDEMPOTENCY_KEY_MAX,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",
+    },
+    "A unique key that you choose for this request. Repeating the request with the same key has no further effect.",
+)
+
+_JSON: Final = "application/json"
+_STATUS: Final = {_JSON: "Status"}
+_PLAN: Final = {_JSON: "FaultPlan"}
+_NO_FAULTS: Final = {"error_ratio": 0.0, "latency_ms": 0.0, "route": None}
+
+HEALTH: Final = Operation(
     "getHealth",
     "Probes",
-    "Health",
-    "200 while the service works, also while it drains; 503 if a check fails.",
+    "Check the health",
+    "The status is 200 while every check passes, even while the service drains, and 503 if a check fails.",
     responses=(
-        Response(200, "The service works.", {_JSON: "Health"}),
+        Response(200, "Every check passes.", {_JSON: "Health"}),
         Response(503, "A check fails.", {_JSON: "Health"}),
     ),
     examples=(
         Example(
-            "healthy",
+            "well",
             "Every check passes",
             200,
-            response={"status": "ok", "version": "1.0.0", "checks": {"store": {"status": "ok", "duration_ms": 0.2}}},
+            response={
+                "status": "ok",
+                "version": __version__,
+                "checks": {"store": {"status": "ok", "duration_ms": 0.2}},
+            },
         ),
     ),
 )
-LIVENESS = Operation(
+LIVENESS: Final = Operation(
     "getLiveness",
     "Probes",
-    "Liveness",
-    "200 as long as the event loop runs.",
-    responses=(Response(200, "The service is alive.", _STATUS),),
-    examples=(Example("alive", "Alive", 200, response={"status": "ok"}),),
+    "Check that the process is alive",
+    "The status is 200 while the event loop runs.",
+    responses=(Response(200, "The process is alive.", _STATUS),),
+    examples=(Example("alive", "The process is alive", 200, response={"status": "ok"}),),
 )
-READINESS = Operation(
+READINESS: Final = Operation(
     "getReadiness",
     "Probes",
-    "Readiness",
-    "503 if a check fails, and while the service drains.",
-    responses=(Response(200, "Ready.", _STATUS), Response(503, "Not ready.", _STATUS)),
-    examples=(Example("ready", "Ready", 200, response={"status": "ok"}),),
+    "Check that the service is ready",
+    "The status is 503 while a check fails and while the service drains.",
+    responses=(
+        Response(200, "The service accepts requests.", _STATUS),
+        Response(503, "Send requests to another instance.", _STATUS),
+    ),
+    examples=(Example("ready", "The service accepts requests", 200, response={"status": "ok"}),),
 )
-METRICS = Operation(
+METRICS: Final = Operation(
     "getMetrics",
     "Probes",
-    "Metrics",
-    "Prometheus text, or OpenMetrics with exemplars, by `Accept`; gzip by `Accept-Encoding`.",
+    "Get all metrics",
+    "`Accept` selects the Prometheus text format or OpenMetrics with exemplars; `Accept-Encoding` selects gzip.",
     responses=(Response(200, "Every metric.", {"text/plain": None, "application/openmetrics-text": None}),),
-    examples=(Example("text", "As Prometheus reads it", 200),),
+    examples=(Example("text", "The text that Prometheus scrapes", 200),),
 )
-_NO_PLAN = {"error_ratio": 0.0, "latency_ms": 0.0, "route": None}
-GET_FAULTS = Operation(
+GET_FAULTS: Final = Operation(
     "getFaults",
     "Practice",
-    "Show injected faults",
-    "The plan in force.",
+    "Get the fault plan",
+    "Returns the faults that are being injected.",
     responses=(Response(200, "The plan.", _PLAN),),
-    examples=(Example("none", "No faults", 200, response=_NO_PLAN),),
+    examples=(Example("none", "No faults", 200, response=_NO_FAULTS),),
 )
-PUT_FAULTS = Operation(
+PUT_FAULTS: Final = Operation(
     "putFaults",
     "Practice",
     "Inject faults",
-    "A ratio of requests gets a 500, each delayed first; on one route, or on all.",
+    "Delays requests, and fails a share of them with 500. `route` limits this to one path template; without it, "
+    "faults are injected everywhere except into probes, documents and `/faults`.",
     bodies=_PLAN,
     responses=(Response(200, "The plan.", _PLAN),),
+    problems=BODY_PROBLEMS,
+    examples=(
+        Example(
+            "slow",
+            "Delay every request by 50 ms",
+            200,
+            body={"latency_ms": 50},
+            response=_NO_FAULTS | {"latency_ms": 50.0},
+        ),
+    ),
 )
-DELETE_FAULTS = Operation(
+DELETE_FAULTS: Final = Operation(
     "deleteFaults",
     "Practice",
-    "End injected faults",
-    "No more faults are injected.",
-    responses=(Response(204, "Faults have ended."),),
-    examples=(Example("end", "End injected faults", 204),),
+    "Stop injecting faults",
+    "Removes the plan.",
+    responses=(
+        Response(
+            204,
+            "No faults are injected.",
+        ),
+    ),
+    examples=(Example("end", "Remove the plan", 204),),
 )

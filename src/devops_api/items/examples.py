@@ -1,7 +1,6 @@
-"""The items and problems that the examples of the documents show; they hold for a store with `SEED` alone in it."""
+"""Bodies of the examples in the documents. They hold for a store that contains only `SEED`."""
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -22,38 +21,24 @@ SEED: Final[dict[str, Any]] = {
 SEEDED: Final[dict[str, Any]] = {"id": EXAMPLE_ID} | SEED | {"created_at": _TIME, "updated_at": _TIME, "version": 1}
 
 
-class Example(NamedTuple):
-    """A request and what it is answered: `status`, and the reply's body where it has one worth showing."""
-
-    name: str
-    summary: str
-    status: int
-    id: str | None = None
-    query: Mapping[str, Any] = {}
-    headers: Mapping[str, str] = {}
-    media_type: str | None = None
-    body: Any = None
-    reply: Any = None
-
-
-def problem(kind: type[ProblemError], instance: str, detail: str, **members: Any) -> dict[str, Any]:
-    """A problem as it is answered."""
+def create_problem(problem: type[ProblemError], instance: str, detail: str, **members: Any) -> dict[str, Any]:
+    """Create the problem document that the service returns."""
     return {
-        "type": create_type(kind.title),
-        "title": kind.title,
-        "status": kind.status,
+        "type": create_type(problem.title),
+        "title": problem.title,
+        "status": problem.status,
         "detail": detail,
         "instance": instance,
         "request_id": "5f0c2b9e4d7a1c3800000001",
     } | members
 
 
-def replaced(name: str = "Desk lamp", price: float = 19.5, version: int = 2) -> dict[str, Any]:
-    """An item of which only name and price were given."""
+def create_item(name: str = "Desk lamp", price: float = 19.5, version: int = 2) -> dict[str, Any]:
+    """Create an item that was stored with only a name and a price."""
     return SEEDED | {"name": name, "price": price, "sku": None, "description": None, "tags": [], "version": version}
 
 
-BATCH_REFUSED: Final = problem(
+BATCH_REJECTED: Final = create_problem(
     InvalidError,
     "/items/batch",
     "2 errors were found",

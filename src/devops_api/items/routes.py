@@ -1,27 +1,22 @@
 """Every route of the items, on one screen."""
 
-from typing import Any
-
 from devops_api.http.routes import STREAM, Route
+from devops_api.items import operations
+from devops_api.items.bulk import operations as bulk_operations
 from devops_api.items.bulk.handlers import BulkHandlers
 from devops_api.items.handlers import ItemHandlers
-from devops_api.items.operations import list_calls
 
 
 def create_routes(items: ItemHandlers, bulk: BulkHandlers) -> list[Route]:
     """Return the routes, the busiest path first."""
-    operations: dict[Any, Any] = {
-        (call.method, call.path): call for call in list_calls(has_metrics=False, has_faults=False)
-    }
-    table: list[Any] = [
-        ("GET", "/items/{id}", "read", items.get_item),
-        ("PUT", "/items/{id}", "write", items.replace_item),
-        ("PATCH", "/items/{id}", "write", items.patch_item),
-        ("DELETE", "/items/{id}", "write", items.delete_item),
-        ("GET", "/items", "read", items.list_items),
-        ("POST", "/items", "write", items.create_item),
-        ("POST", "/items/batch", "write", items.create_batch),
-        ("POST", "/items/import", "write", bulk.import_items, STREAM),
-        ("GET", "/items/export", "read", bulk.export_items, STREAM),
+    return [
+        Route("GET", "/items/{id}", "read", items.get_item, operations.GET_ITEM),
+        Route("PUT", "/items/{id}", "write", items.replace_item, operations.REPLACE_ITEM),
+        Route("PATCH", "/items/{id}", "write", items.patch_item, operations.PATCH_ITEM),
+        Route("DELETE", "/items/{id}", "write", items.delete_item, operations.DELETE_ITEM),
+        Route("GET", "/items", "read", items.list_items, operations.LIST_ITEMS),
+        Route("POST", "/items", "write", items.create_item, operations.CREATE_ITEM),
+        Route("POST", "/items/batch", "write", items.create_batch, bulk_operations.CREATE_BATCH),
+        Route("POST", "/items/import", "write", bulk.import_items, bulk_operations.IMPORT_ITEMS, STREAM),
+        Route("GET", "/items/export", "read", bulk.export_items, bulk_operations.EXPORT_ITEMS, STREAM),
     ]
-    return [Route(*row[:4], operations[row[0], row[1]], *row[4:]) for row in table]
