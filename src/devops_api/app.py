@@ -10,8 +10,10 @@ from devops_api.errors import StoreUnavailableError
 from devops_api.http.probes import CHECK_TIMEOUT_S
 from devops_api.items import metrics
 from devops_api.items.bulk.handlers import BulkHandlers
+from devops_api.items.guide import create_guide
 from devops_api.items.handlers import ItemHandlers
 from devops_api.items.routes import create_routes
+from devops_api.items.schema import create_schemas
 from devops_api.items.settings import IDENTITY, Settings
 from devops_api.items.store.metered import MeteredStore
 from devops_api.items.store.protocol import ItemStore
@@ -40,7 +42,15 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
         read_timeout_s=settings.request_timeout_s,
         export_timeout_s=settings.export_timeout_s,
     )
-    return chassis.assemble(Domain(routes=create_routes(items, bulk), checks={"store": store.ping}, close=store.close))
+    return chassis.assemble(
+        Domain(
+            routes=create_routes(items, bulk),
+            checks={"store": store.ping},
+            schemas=create_schemas(),
+            guide=create_guide(settings),
+            close=store.close,
+        )
+    )
 
 
 def _observe_store(telemetry: Telemetry, store: SqliteStore, database: Path) -> None:

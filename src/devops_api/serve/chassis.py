@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from devops_api.apidocs.documents import Documents, Guide
+from devops_api.apidocs.documents import Documents
+from devops_api.apidocs.guide import Guide
 from devops_api.http.admission import Admission
 from devops_api.http.auth import Access
 from devops_api.http.events import EventLogger
