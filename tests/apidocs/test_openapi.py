@@ -1,5 +1,6 @@
 """The OpenAPI document must be complete for any domain: here for a tiny one, and for the real service."""
 
+import re
 from typing import Any
 
 import orjson
@@ -35,9 +36,9 @@ def test_document_of_the_chassis_operations_is_valid_openapi() -> None:
     validate(create_document(*probes, Route("PUT", "/faults", "write", handle, PUT_FAULTS)))
 
 
-def test_document_names_the_service_of_its_identity() -> None:
+def test_document_names_its_own_service_and_no_other_domain() -> None:
     assert DOCUMENT["info"] | {"title": "notes", "version": "0.1.0", "summary": "Keeps notes."} == DOCUMENT["info"]
-    assert "item" not in orjson.dumps(DOCUMENT["info"]).decode().lower()
+    assert not re.search('item(?!s":)', orjson.dumps(DOCUMENT).decode().lower())  # "items" is a keyword of JSON Schema
 
 
 def test_document_has_the_paths_and_methods_of_the_routes_and_head_for_each_get() -> None:

@@ -65,7 +65,7 @@ def assert_self_contained(html: str, policy: str) -> None:
 
 
 def test_page_of_any_domain_names_that_domain_alone() -> None:
-    text = re.sub("<style>.*</style>", "", HTML, flags=re.DOTALL).lower()
+    text = HTML.lower()
     assert "item" not in text
     assert "devops-api" not in text
     assert "<title>notes 0.1.0" in text

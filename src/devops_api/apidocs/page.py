@@ -80,12 +80,7 @@ def render_page(
         ),
         problems="\n".join(_render_problem(problem) for problem in list_explained_problems(routes)),
     )
-    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
-    return Page(
-        html,
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'",
-    )
+    return Page(html, _create_policy(style))
 
 
 def list_explained_problems(routes: Sequence[Route]) -> list[type[ProblemError]]:
@@ -98,6 +93,14 @@ def list_explained_problems(routes: Sequence[Route]) -> list[type[ProblemError]]
 
 def _read_asset(name: str) -> str:
     return (files("devops_api.apidocs") / name).read_text("utf-8")
+
+
+def _create_policy(style: str) -> str:
+    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
 
 
 def _iterate_groups(routes: Sequence[Route]) -> Iterator[tuple[str, list[Route]]]:

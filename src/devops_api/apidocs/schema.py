@@ -25,7 +25,7 @@ def create_schemas() -> dict[str, Schema]:
             version={"type": "string"},
             checks={"type": "object", "additionalProperties": _CHECK},
         ),
-        "FaultPlan": describe_struct(FaultPlan, "The faults to inject."),
+        "FaultPlan": describe_struct(FaultPlan, "The faults to inject.", _FAULT_RULES),
     }
 
 
@@ -74,6 +74,11 @@ def _refine(field: Schema, rules: Schema) -> Schema:
     return field | rules
 
 
+_FAULT_RULES: Final[Mapping[str, Schema]] = {
+    "error_ratio": {"description": "The share of requests that fail with 500."},
+    "latency_ms": {"description": "The delay before each request, in milliseconds."},
+    "route": {"description": "The path template of the affected route; null means every route."},
+}
 _STATUS: Final[Schema] = {"enum": ["ok", "failing", "draining"]}
 _CHECK: Final[Schema] = {
     "type": "object",

@@ -49,22 +49,26 @@ def create_guide(settings: Settings) -> Guide:
         "response is sent. Error responses explain how to correct the request.",
         commands=_COMMANDS,
         conventions=_CONVENTIONS,
-        limits=(
-            Limit(
-                "Batch",
-                f"{BATCH_ITEMS_MAX} items, {format_size(max(BATCH_BYTES_MAX, settings.max_body_bytes))}",
-                (TooLargeError, InvalidError),
-            ),
-            Limit(
-                "Import",
-                f"{format_size(RECORD_BYTES_MAX)} per line, any number of lines; longer lines are counted as rejected",
-            ),
-            Limit("Time for an export", f"{settings.export_timeout_s:g} s; then the response ends early"),
-        ),
+        limits=_list_limits(settings),
         sections=(
             Section("item", "Fields of an item", _render_fields(), schemas=("NewItem", "NewItems", "ItemPatch")),
         ),
     )
+
+
+def _list_limits(settings: Settings) -> list[Limit]:
+    return [
+        Limit(
+            "Batch",
+            f"{BATCH_ITEMS_MAX} items, {format_size(max(BATCH_BYTES_MAX, settings.max_body_bytes))}",
+            (TooLargeError, InvalidError),
+        ),
+        Limit(
+            "Import",
+            f"{format_size(RECORD_BYTES_MAX)} per line, any number of lines; longer lines are counted as rejected",
+        ),
+        Limit("Time for an export", f"{settings.export_timeout_s:g} s; then the response ends early"),
+    ]
 
 
 def _render_fields() -> str:
