@@ -96,8 +96,8 @@ class MalformedError(ProblemError):
     status = 400
     title = "Malformed request"
     explanation = (
-        "The body is not JSON, a header is not valid, or the request is not HTTP. `detail` says where parsing stopped. "
-        "Correct the request: sending it again unchanged fails again."
+        "The body is not JSON, a header is not valid, or the request is not HTTP. `detail` says where parsing "
+        "stopped. Correct the request: sending it again unchanged fails again."
     )
 
 
@@ -138,9 +138,7 @@ class NotAcceptableError(ProblemError):
 
     status = 406
     title = "Not acceptable"
-    explanation = (
-        "The operation produces none of the media types that `Accept` allows. `detail` lists those it produces."
-    )
+    explanation = "The operation produces none of the media types in `Accept`. `detail` lists those that it produces."
 
 
 class SlowRequestError(ProblemError):
@@ -149,8 +147,7 @@ class SlowRequestError(ProblemError):
     status = 408
     title = "Request timeout"
     explanation = (
-        "The body did not arrive in time. Nothing was stored, except by an import, whose response says how far it came. "
-        "Send the request again; `Idempotency-Key` and `upsert=sku` make that safe."
+        "The body did not arrive in time. Send the request again; an `Idempotency-Key` makes that safe for creations."
     )
 
 
@@ -160,8 +157,8 @@ class ConflictError(ProblemError):
     status = 409
     title = "Conflict"
     explanation = (
-        "The change conflicts with something that is stored or with another part of the same request, for example because "
-        "a unique value is taken. `errors` points at each conflict. Nothing was changed."
+        "The change conflicts with something that is stored or with another part of the same request, for example "
+        "because a unique value is taken. `errors` points at each conflict. Nothing was changed."
     )
 
 
@@ -201,9 +198,8 @@ class InvalidError(ProblemError):
     status = 422
     title = "Invalid content"
     explanation = (
-        "The request is well formed but its content is invalid. `errors` names every error at once, by `pointer` into "
-        "the body, by `parameter` of the query string or by `header`. This includes an `Idempotency-Key` that was used "
-        "with another body, and a cursor that is used with another sort or other filters. Nothing was changed."
+        "The request is well formed but its content is invalid. `errors` names every error at once, by `pointer` "
+        "into the body, by `parameter` of the query string or by `header`. Nothing was changed."
     )
 
     def __init__(self, errors: Sequence[FieldError], detail: str | None = None) -> None:
@@ -217,8 +213,8 @@ class InternalError(ProblemError):
     status = 500
     title = "Internal error"
     explanation = (
-        "The service failed; the request was not at fault. The service's log has the cause under `request_id`. A change "
-        "may have been made."
+        "The service failed; the request was not at fault. The service's log has the cause under `request_id`. "
+        "A change may have been made."
     )
 
 
@@ -236,8 +232,8 @@ class TimedOutError(ProblemError):
     status = 504
     title = "Timed out"
     explanation = (
-        "The request took longer than the service allows. A change may still have been made: repeat the request with the "
-        "same `Idempotency-Key`, or read first."
+        "The request took longer than the service allows. A change may still have been made: repeat the request with "
+        "the same `Idempotency-Key`, or read first."
     )
 
 
@@ -247,8 +243,8 @@ class UnavailableError(ProblemError):
     status = 503
     title = "Unavailable"
     explanation = (
-        "Too many requests are in flight, the store does not respond, or the service is stopping. Retry after the number "
-        "of seconds in `Retry-After`. A refused request changed nothing; an import's response says how far it came."
+        "Too many requests are in flight, the store does not respond, or the service is stopping. Retry after the "
+        "number of seconds in `Retry-After`. Nothing was changed, unless the response says so."
     )
 
     def __init__(self, detail: str, *, retry_after_s: int = 1, members: Mapping[str, Any] | None = None) -> None:

@@ -1,1 +1,1 @@
-"""HTTP: server, routes, handler wrapper, problems, admission, access, bodies, probes, fault injection. Knows no domain."""
+"""HTTP: server, routes, handler wrapper, problems, admission, access, bodies, probes, faults. Knows no domain."""

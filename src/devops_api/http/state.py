@@ -1,10 +1,11 @@
 """What the chassis knows about a request beside its headers and body."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from devops_api.telemetry.histograms import TraceIds
+if TYPE_CHECKING:
+    from devops_api.telemetry.histograms import TraceIds
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 PRINCIPAL: Final = web.RequestKey("principal", str)  # the name of the request's token
