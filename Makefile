@@ -52,7 +52,7 @@ smoke: $(NEEDS_UV) ## build the image, run it, the composition and the documente
 	$(RUN) pytest -m containers $(ARGS)
 
 .PHONY: tools
-tools: ## copy Prometheus, Alertmanager and VictoriaMetrics from their images into .tools/bin for the tests (needs Docker)
+tools: ## copy the programs that tests need from their images into .tools/bin (needs Docker, Linux)
 	docker/copy-tools
 
 .PHONY: format
@@ -85,5 +85,5 @@ preview: $(NEEDS_UV) ## draw the dashboards with live data of Prometheus on :909
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13"; exit 1; }
 	@$(PYTHON) -m venv .tools \
-	  || { echo "this Python has no venv (on Debian: apt install python3-venv); or name an installed uv: make UV=uv"; exit 1; }
+	  || { echo "this Python has no venv (on Debian: apt install python3-venv), or use your own uv: make UV=uv"; exit 1; }
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'
