@@ -83,7 +83,7 @@ preview: $(NEEDS_UV) ## draw the dashboards with live data of Prometheus on :909
 
 .tools/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13"; exit 1; }
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.14"; exit 1; }
 	@$(PYTHON) -m venv .tools \
 	  || { echo "this Python has no venv (on Debian: apt install python3-venv), or use your own uv: make UV=uv"; exit 1; }
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'

@@ -187,9 +187,13 @@ def reader(stranger: Reader) -> Iterator[Reader]:
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
 @pytest.mark.parametrize(
     ("reader", "heading"),
-    [(heading.split(":")[0], heading) for heading, lines in COMMANDS.items() if set(lines) - NOT_RUN.keys()],
+    [
+        pytest.param(page, heading, id=heading)
+        for page in PAGES
+        for heading, lines in COMMANDS.items()
+        if heading.startswith(f"{page.name}:") and set(lines) - NOT_RUN.keys()
+    ],
     indirect=["reader"],
-    ids=lambda value: value,
 )
 def test_documented_commands_work(reader: Reader, registry: str | None, heading: str) -> None:
     left_out = NOT_RUN.keys() if registry else NOT_RUN.keys() | PUBLISHING
