@@ -1,4 +1,4 @@
-"""The files that other programs read are right before those programs meet them."""
+"""Test the files that other programs read: compose, Prometheus, Grafana, the Collector, GitHub, and our links."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TRACING = {"collector", "jaeger", "loki"}
 
 
 def run_tool(*words: str, environment: dict[str, str] | None = None) -> str:
-    """What a tool of this environment, else of the machine, prints; its complaints are the failure's text."""
+    """Return the output of a tool of this environment or of the machine. Fails with its output if it fails."""
     tool = shutil.which(words[0], path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if tool is None and os.environ.get("CI") != "true":
         pytest.skip(f"{words[0]} is not installed")
@@ -35,18 +35,18 @@ def run_tool(*words: str, environment: dict[str, str] | None = None) -> str:
 
 
 def read_yaml(name: str) -> Any:
-    """A YAML file of the project."""
+    """Return a decoded YAML file of the project."""
     return yaml.safe_load((ROOT / name).read_text())
 
 
 def read_settings(name: str) -> dict[str, str]:
-    """A file of NAME=value lines."""
+    """Return a file of NAME=value lines as a dictionary."""
     lines = (ROOT / name).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def read_data_sources() -> dict[str, Any]:
-    """What is provisioned for Grafana, by uid."""
+    """Return the data sources provisioned for Grafana, by uid."""
     files = sorted((ROOT / DATASOURCES).glob("*.yml"))
     sources = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
     assert len({source["uid"] for source in sources}) == len(sources)
@@ -54,7 +54,7 @@ def read_data_sources() -> dict[str, Any]:
 
 
 def resolve_composition(*options: str) -> Any:
-    """The services as compose reads compose.yml, without a user's settings."""
+    """Return the services of compose.yml as compose resolves them, without a user's settings."""
     ours = ("COMPOSE_", "OTEL_", "DEVOPS_API_", "BIND_ADDRESS")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     words = ["docker", "compose", "--env-file", os.devnull, *options, "config", "--format", "json"]
@@ -62,7 +62,7 @@ def resolve_composition(*options: str) -> Any:
 
 
 def find_listeners() -> set[str]:
-    """`service:port` wherever a service of compose.yml can be reached by another."""
+    """Return `service:port` for every port on which a service of compose.yml listens."""
     services = read_yaml("compose.yml")["services"]
     published = {f"{name}:{port.split(':')[-1]}" for name in services for port in services[name].get("ports", ())}
     collector, jaeger = read_yaml("otel/collector.yaml"), read_yaml("otel/jaeger.yaml")
@@ -81,7 +81,7 @@ def find_listeners() -> set[str]:
 
 
 def iterate_values(document: Any) -> Iterator[tuple[str, Any]]:
-    """Every name and value of a document, however deep."""
+    """Yield every name and value of a document at any depth."""
     pairs = document.items() if isinstance(document, dict) else [("", each) for each in document]
     for name, value in pairs:
         yield name, value
@@ -89,52 +89,57 @@ def iterate_values(document: Any) -> Iterator[tuple[str, Any]]:
             yield from iterate_values(value)
 
 
-def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
-    run_tool("hadolint", "docker/Dockerfile")
-
-
-def test_yamllint_finds_nothing() -> None:
-    run_tool("yamllint", "--strict", ".")
-
-
-def test_compose_yml_follows_the_compose_specification() -> None:
-    run_tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yml")
-
-
-@pytest.mark.parametrize("schema", ["github-workflows", "dependabot"])
-def test_files_for_github_follow_their_schemas(schema: str) -> None:
-    name = {"github-workflows": ".github/workflows/ci.yml", "dependabot": ".github/dependabot.yml"}[schema]
-    run_tool("check-jsonschema", "--builtin-schema", f"vendor.{schema}", name)
+def find_anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_promtool_accepts_the_configuration_with_every_rule_file() -> None:
     run_tool("promtool", "check", "config", "--lint=all", "--lint-fatal", PROMETHEUS_CONFIG)
 
 
-def test_one_version_is_written_everywhere() -> None:
+def test_every_file_names_the_same_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f'version="{version}"' in (ROOT / "docker/Dockerfile").read_text()
     assert read_yaml("compose.yml")["services"]["api"]["image"] == f"devops-api:{version}"
 
 
-def test_continuous_integration_uses_the_images_of_the_composition_and_actions_that_cannot_move() -> None:
+def test_continuous_integration_uses_the_images_of_the_composition_and_pinned_actions() -> None:
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
-    image = re.fullmatch(r"\$\{PROMETHEUS_IMAGE:-(.+)\}", read_yaml("compose.yml")["services"]["prometheus"]["image"])
-    assert image
-    assert f"take {image[1]} prometheus promtool" in workflow
+    assert "run: make tools" in workflow
     assert [
         line for line in re.findall(r"uses: (.+)", workflow) if not re.fullmatch(r"\S+@[0-9a-f]{40} # v.+", line)
     ] == []
 
 
-def test_what_compose_mounts_is_there() -> None:
-    """The engine would make a folder, owned by root, of a path that is not."""
+def test_every_file_that_builds_the_image_names_one_default_base() -> None:
+    arguments = read_yaml("compose.yml")["services"]["api"]["build"]["args"]
+    default = re.fullmatch(r"\$\{PYTHON_IMAGE:-(.+)\}", arguments["PYTHON_IMAGE"])
+    assert default
+    assert (ROOT / "docker/Dockerfile").read_text().startswith(f"ARG PYTHON_IMAGE={default[1]}\n")
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_to_files_and_headings_that_exist(page: str) -> None:
+    path = next(folder / page for folder in (ROOT, ROOT / "docs") if (folder / page).exists())
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in find_anchors(target), link
+
+
+def test_every_path_that_compose_mounts_exists() -> None:
+    """The engine creates a folder, owned by root, for a path that does not exist."""
     for name, service in read_yaml("compose.yml")["services"].items():
         for source in (volume.split(":")[0] for volume in service.get("volumes", [])):
             assert not source.startswith(".") or (ROOT / source).exists(), f"{name} mounts {source}"
 
 
-def test_dashboards_find_their_data_source() -> None:
+def test_the_default_data_source_is_prometheus_with_the_scrape_interval() -> None:
     source = read_data_sources()["prometheus"]
     interval = read_yaml(PROMETHEUS_CONFIG)["global"]["scrape_interval"]
     assert source["isDefault"]
@@ -152,8 +157,8 @@ def test_data_sources_link_to_each_other_and_to_services_that_listen() -> None:
     assert exemplars["name"] == "trace_id"
 
 
-def test_grafana_expands_nothing_in_what_data_sources_are_given() -> None:
-    """A lone $ and what follows would be replaced by a variable of Grafana's own environment: nothing."""
+def test_data_sources_have_no_variable_that_grafana_would_expand() -> None:
+    """Grafana replaces `$name` by a variable of its environment, or by nothing."""
     values = [value for source in read_data_sources().values() for _, value in iterate_values(source)]
     assert [value for value in values if isinstance(value, str) and "$" in value.replace("$$", "")] == []
 
@@ -168,7 +173,7 @@ def test_every_part_of_a_pipeline_is_defined_and_every_defined_part_is_used(name
     assert set(config["service"].get("extensions", ())) == config.get("extensions", {}).keys()
 
 
-def test_jaeger_shows_the_traces_that_it_stores_and_no_more_than_it_has_room_for() -> None:
+def test_jaeger_shows_the_traces_that_it_stores_and_bounds_their_number() -> None:
     config = read_yaml("otel/jaeger.yaml")
     ((name, backend),) = config["extensions"]["jaeger_storage"]["backends"].items()
     assert config["extensions"]["jaeger_query"]["storage"]["traces"] == name
@@ -176,18 +181,18 @@ def test_jaeger_shows_the_traces_that_it_stores_and_no_more_than_it_has_room_for
     assert backend["memory"]["max_traces"] > 0
 
 
-def test_spans_and_log_lines_find_their_way_from_the_api_to_their_stores() -> None:
+def test_spans_and_log_lines_reach_their_stores_through_the_collector() -> None:
     listeners, config = find_listeners(), read_yaml("otel/collector.yaml")
     assert urlsplit(read_settings("otel/tracing.env")["OTEL_EXPORTER_OTLP_ENDPOINT"]).netloc in listeners
     for exporter in config["exporters"].values():
         assert urlsplit(exporter["endpoint"]).netloc in listeners
     stores = {signal: pipeline["exporters"] for signal, pipeline in config["service"]["pipelines"].items()}
     assert stores == {"traces": ["otlp_http/jaeger"], "logs": ["otlp_http/loki"]}
-    # Metrics have no pipeline, and a Collector without one answers 404 to them.
+    # Metrics have no pipeline, so the Collector would reject them with 404.
     assert read_settings("otel/sdk.env")["OTEL_METRICS_EXPORTER"] == "none"
 
 
-def test_loki_keeps_everything_on_its_volume_and_not_for_ever() -> None:
+def test_loki_stores_everything_on_its_volume_with_a_retention_period() -> None:
     config = read_yaml("otel/loki.yaml")
     assert "loki:/loki" in read_yaml("compose.yml")["services"]["loki"]["volumes"]
     directories = config["common"]["storage"]["filesystem"].values()
@@ -196,20 +201,20 @@ def test_loki_keeps_everything_on_its_volume_and_not_for_ever() -> None:
     assert config["limits_config"]["retention_period"]
 
 
-def test_one_file_of_settings_brings_up_tracing_and_makes_the_api_use_it() -> None:
+def test_tracing_env_starts_the_tracing_services_and_makes_the_api_send_to_them() -> None:
     services = resolve_composition("--env-file", "otel/tracing.env")
     assert services.keys() >= TRACING
     assert services["api"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
     assert services["api"]["environment"]["OTEL_METRICS_EXPORTER"] == "none"
 
 
-def test_nothing_leaves_the_api_where_nobody_asked_for_tracing() -> None:
+def test_the_api_sends_no_telemetry_by_default() -> None:
     services = resolve_composition()
     assert services.keys() & TRACING == set()
     assert services["api"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == ""
 
 
-def test_services_for_tracing_hold_no_more_rights_than_they_need() -> None:
+def test_tracing_services_are_locked_down() -> None:
     for name, service in resolve_composition("--profile", "tracing").items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -218,7 +223,7 @@ def test_services_for_tracing_hold_no_more_rights_than_they_need() -> None:
         assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}, name
 
 
-def test_every_image_is_of_a_version_that_a_variable_can_change() -> None:
+def test_every_image_has_a_pinned_version_that_a_variable_can_change() -> None:
     services = read_yaml("compose.yml")["services"]
     others = {name: service["image"] for name, service in services.items() if "devops-api:" not in service["image"]}
     pinned = r"\$\{%s_IMAGE:-[a-z/-]+:v?\d+\.\d+\.\d+\}"
@@ -226,6 +231,6 @@ def test_every_image_is_of_a_version_that_a_variable_can_change() -> None:
     assert others.keys() >= TRACING
 
 
-def test_the_engine_waits_longer_for_the_api_than_the_api_for_its_clients() -> None:
+def test_the_stop_grace_period_exceeds_the_stop_timeout() -> None:
     grace = read_yaml("compose.yml")["services"]["api"]["stop_grace_period"]
     assert float(grace.removesuffix("s")) > Settings().stop_timeout_s

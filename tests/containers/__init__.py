@@ -1,1 +1,1 @@
-"""The container suite: what a user does with the image and with compose, on a real engine."""
+"""Test the image and the composition on a real Docker Engine, as a user does."""

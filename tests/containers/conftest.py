@@ -1,4 +1,4 @@
-"""An engine or a reason, the image built from what git tracks, and containers that leave nothing behind."""
+"""Provide the engine, an image built from the tracked files, and containers that are removed after each test."""
 
 import os
 import re
@@ -19,8 +19,8 @@ from containers.engine import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = os.environ.get("PYTHON_IMAGE", "python:3.13-slim")
-OLDEST_BASE = re.sub(r":3\.\d+", ":3.11", BASE)
+BASE = os.environ.get("PYTHON_IMAGE", "python:3.14-slim")
+BASES = list(dict.fromkeys([BASE, *(re.sub(r":3\.\d+", f":{version}", BASE) for version in ("3.13", "3.11"))]))
 FIXED_PORTS = (8000, 9090, 3000)
 
 StartContainer = Callable[..., Container]
@@ -28,7 +28,7 @@ StartContainer = Callable[..., Container]
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clean clone would hold."""
+    """Return a folder with the files of a clean clone."""
     folder = tmp_path_factory.mktemp("tree")
     copy_tracked_files(ROOT, folder)
     return folder
@@ -36,7 +36,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(tree: Path) -> Engine:
-    """The engine, its commands run in the clean tree."""
+    """Return an engine that runs commands in the clean tree."""
     if reason := explain_absence():
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
@@ -44,15 +44,15 @@ def engine(tree: Path) -> Engine:
     return Engine(tree, {})
 
 
-@pytest.fixture(scope="session", params=[BASE, OLDEST_BASE], ids=lambda base: base.rpartition("/")[2])
+@pytest.fixture(scope="session", params=BASES, ids=lambda base: base.rpartition("/")[2])
 def base(request: pytest.FixtureRequest) -> str:
-    """Each base image that the project supports."""
+    """Return each supported base image in turn."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def image(engine: Engine, base: str) -> Iterator[str]:
-    """The image, built on `base` under a name of its own."""
+    """Build the image on `base` under a unique name, and remove it afterwards."""
     name = f"devops-api-test:{uuid4().hex[:8]}"
     engine.build(name, "--build-arg", f"PYTHON_IMAGE={base}")
     yield name
@@ -61,7 +61,7 @@ def image(engine: Engine, base: str) -> Iterator[str]:
 
 @pytest.fixture
 def start(engine: Engine, image: str) -> Iterator[StartContainer]:
-    """Start a container with the options given and wait for its first 200."""
+    """Return a function that starts a container with options and waits for its first 200."""
     names: list[str] = []
 
     def start_container(*options: str) -> Container:
@@ -78,12 +78,12 @@ def start(engine: Engine, image: str) -> Iterator[StartContainer]:
 
 
 def refuse_to_disturb(engine: Engine, containers: tuple[str, ...] = ("api",), volumes: tuple[str, ...] = ()) -> None:
-    """Fail where the names and ports that users type are taken: they may be a user's own running service."""
+    """Fail if a name or port of the project is in use: it may belong to a user's running service."""
     taken = [f"port {port}" for port in FIXED_PORTS if is_in_use(port)]
     wanted = {"container": containers, "volume": volumes, "network": ("devops-network",)}
     taken += [f"{kind} {name}" for kind, names in wanted.items() for name in names if engine.inspect(kind, name)]
     if taken:
         pytest.fail(
-            f"in use already: {', '.join(taken)}. These tests use the project's names and ports, and would harm what "
-            "is there: stop and remove it (`docker compose down` for the composition), and try again"
+            f"already in use: {', '.join(taken)}. These tests use the project's own names and ports. Stop and remove "
+            "what uses them (`docker compose down` for the composition), then try again"
         )

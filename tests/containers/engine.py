@@ -1,4 +1,4 @@
-"""The engine as its users have it: the `docker` command line, and HTTP from outside."""
+"""Use the engine as a user does: through the `docker` command line and over HTTP."""
 
 import json
 import os
@@ -26,27 +26,27 @@ class Reply(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Return the decoded JSON body."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Docker commands, run with `environment` on top of this process's own, in `folder`."""
+    """Runs Docker commands in `folder`, with `environment` added to that of this process."""
 
     folder: Path
     environment: Mapping[str, str]
 
     def run(self, *words: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
-        """One docker command; standard error joins standard output, as a terminal shows it."""
+        """Run a docker command; standard error goes to standard output, as on a terminal."""
         return self._run(["docker", *words], timeout_s)
 
     def bash(self, line: str) -> subprocess.CompletedProcess[str]:
-        """One line as a shell takes it, a pipe failing with any of its parts."""
+        """Run one line in a shell. A pipeline fails if any of its commands fails."""
         return self._run(["bash", "-o", "pipefail", "-c", line], BUILD_TIMEOUT_S)
 
     def open(self, line: str, output: Path) -> subprocess.Popen[bytes]:
-        """Start a line and leave it running in a process group of its own; it prints into `output`."""
+        """Start a line in a new process group and leave it running; `output` receives what it prints."""
         with output.open("wb") as file:
             return self._open(line, file.fileno(), start_new_session=True)
 
@@ -55,28 +55,28 @@ class Engine:
         return self._open(line, terminal, stdin=terminal)
 
     def docker(self, *words: str, timeout_s: float = TIMEOUT_S) -> str:
-        """What one docker command prints. AssertionError with that where it fails."""
+        """Return the output of a docker command. Raises AssertionError with the output if it fails."""
         done = self.run(*words, timeout_s=timeout_s)
         assert done.returncode == 0, f"docker {' '.join(words)} exits with {done.returncode}:\n{done.stdout}"
         return done.stdout.strip()
 
     def inspect(self, kind: str, name: str) -> Any:
-        """What `docker KIND inspect NAME` says, or None where there is no such thing."""
+        """Return the result of `docker KIND inspect NAME`, or None if it does not exist."""
         done = self.run(kind, "inspect", name)
         return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
     def build(self, image: str, *options: str) -> None:
-        """Build the project's image out of `folder`."""
+        """Build the project's image from `folder`."""
         words = ("--progress", "plain", "-f", "docker/Dockerfile", "-t", image, *options, ".")
         self.docker("build", *words, timeout_s=BUILD_TIMEOUT_S)
 
     def measure_layers(self, image: str) -> int:
-        """Bytes in all layers of an image, unpacked: what `docker history` adds up to."""
+        """Return the unpacked size of all layers of an image in bytes, the sum of `docker history`."""
         sizes = self.docker("history", "--human=false", "--format", "{{.Size}}", image)
         return sum(int(size) for size in sizes.split())
 
     def restore_tag(self, name: str, before: Any) -> None:
-        """Give `name` back to the image that it was `before`, and let go of the one it is now."""
+        """Point `name` to the image that it named `before`, and remove the image that it names now."""
         now = self.inspect("image", name)
         if before:
             self.docker("tag", before["Id"], name)
@@ -111,7 +111,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container of the service, published on a free port of loopback."""
+    """A running container of the service, published on a free loopback port."""
 
     engine: Engine
     name: str
@@ -119,26 +119,26 @@ class Container:
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """Return the base URL of the service."""
         return f"http://127.0.0.1:{self.port}"
 
     def exec(self, *words: str) -> str:
-        """What a command inside prints."""
+        """Return the output of a command inside the container."""
         return self.engine.docker("exec", self.name, *words)
 
     def state(self) -> Any:
-        """`.State` of `docker inspect`."""
+        """Return `.State` of `docker inspect`."""
         return self.engine.inspect("container", self.name)["State"]
 
     def log_lines(self) -> list[Any]:
-        """The log so far, a decoded JSON object a line."""
+        """Return the decoded log lines so far."""
         return [json.loads(line) for line in self.engine.docker("logs", self.name).splitlines()]
 
 
 def call(method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
-    """One request, its body sent as JSON; every status is a reply. OSError where nothing answers."""
+    """Send a request with a JSON body and return the reply of any status. Raises OSError if there is no reply."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(  # noqa: S310 - to addresses of the tests' own
+    request = urllib.request.Request(  # noqa: S310 - addresses come from the tests
         url, data, {"Content-Type": "application/json", **(headers or {})}, method=method
     )
     try:
@@ -150,7 +150,7 @@ def call(method: str, url: str, body: object = None, headers: Mapping[str, str] 
 
 
 def wait_for(what: str, ask: Callable[[], _T], timeout_s: float = 60, pause_s: float = 0.25) -> _T:
-    """The first answer that is true. AssertionError with the last answer or error once `timeout_s` are over."""
+    """Return the first true result of `ask`. Raises AssertionError with the last result or error after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer: object
@@ -160,30 +160,30 @@ def wait_for(what: str, ask: Callable[[], _T], timeout_s: float = 60, pause_s: f
                 return result
         except (OSError, LookupError, ValueError) as error:
             answer = repr(error)
-        assert time.monotonic() < deadline, f"{what} is still awaited after {timeout_s:g} s; last: {answer}"
+        assert time.monotonic() < deadline, f"timed out after {timeout_s:g} s waiting for {what}; last result: {answer}"
         time.sleep(pause_s)
 
 
 def wait_until_serving(url: str, timeout_s: float = 30) -> None:
-    """Return once /health of `url` answers 200."""
+    """Wait until /health of `url` returns 200."""
     wait_for(f"{url}/health", lambda: call("GET", f"{url}/health").status == 200, timeout_s, pause_s=0.01)
 
 
 def find_free_port() -> int:
-    """A port of loopback that nothing listens on now."""
+    """Return a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def is_in_use(port: int) -> bool:
-    """Whether something on loopback listens on `port`."""
+    """Return whether a process listens on the loopback `port`."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def explain_absence() -> str | None:
-    """Why no engine can be used here, or None where one can."""
+    """Return why no engine can be used, or None if one can."""
     if shutil.which("docker") is None:
         return "no docker command is installed"
     for words in (["info"], ["compose", "version"]):
@@ -194,7 +194,7 @@ def explain_absence() -> str | None:
 
 
 def copy_tracked_files(source: Path, target: Path) -> None:
-    """Copy what git tracks, as it stands in the checkout: what a clone would hold once it is committed."""
+    """Copy the tracked files with their uncommitted changes."""
     for name in iterate_tracked(source):
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def copy_tracked_files(source: Path, target: Path) -> None:
 
 
 def iterate_tracked(folder: Path) -> Iterator[str]:
-    """The files under `folder` that git tracks."""
+    """Yield the files under `folder` that git tracks."""
     listing: Sequence[str] = subprocess.run(
         ["git", "ls-files", "-z"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""A reader of the README, who types its commands as they stand and interrupts what stays in the foreground."""
+"""A reader of the documentation, who types its commands and presses Ctrl-C on foreground commands."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ CTRL_C: Final = "^C"
 
 @dataclass
 class Running:
-    """A command that stays in the foreground, and the file that collects what it prints."""
+    """A foreground command and the file that receives its output."""
 
     line: str
     process: subprocess.Popen[bytes]
@@ -32,10 +32,10 @@ class Running:
 
 @dataclass
 class Reader:
-    """A person with two terminals: one for what stays in the foreground, one for everything else.
+    """A person with two terminals: one for foreground commands, one for all others.
 
-    `shows` maps a command to the regular expression that what it prints has to match, `account` is what stands for
-    YOUR_USERNAME. The sets hold what to clean up.
+    `shows` maps a command to the regular expression that its output must match. `account` replaces YOUR_USERNAME. The
+    sets hold what `leave` removes.
     """
 
     engine: Engine
@@ -47,7 +47,7 @@ class Reader:
     images: set[str] = field(default_factory=set)
 
     def type(self, line: str) -> None:
-        """Run one line of the README as it stands. AssertionError where it fails or does not print what it should."""
+        """Run one documented line. Raises AssertionError if it fails or its output does not match."""
         line = line.replace("YOUR_USERNAME", self.account)
         if line == CTRL_C:
             self.interrupt()
@@ -61,7 +61,7 @@ class Reader:
             self.run(line)
 
     def run(self, line: str) -> None:
-        """A command that ends by itself. What a build takes the name away from and what is tagged is remembered."""
+        """Run a command that ends by itself. Remember images that a build or a tag renames."""
         if "build" in line:
             self.images |= {image["Id"] for name in IMAGES if (image := self.engine.inspect("image", name))}
         self.images |= {word for word in line.split() if word.startswith(f"{self.account}/")}
@@ -69,7 +69,7 @@ class Reader:
         self.check(line, done.returncode, done.stdout)
 
     def start(self, line: str) -> None:
-        """A command that leaves the service running; what stood in its way on port 8000 goes first."""
+        """Run a command that starts the service, after stopping what uses port 8000."""
         self.make_way(is_composition="compose" in line or line == "make up")
         if line == "make run" or (line.startswith("docker run") and " -d " not in line):
             self.foreground = self.open(line)
@@ -80,14 +80,14 @@ class Reader:
         self.remember()
 
     def is_serving(self) -> bool:
-        """Whether what was started in the foreground answers. AssertionError where it has ended instead."""
+        """Return whether the foreground service responds. Raises AssertionError if it has ended."""
         running = self.foreground
         assert running is not None
         assert running.process.poll() is None, f"{running.line} ends at once:\n{running.output.read_text()}"
         return call("GET", f"{API}/health").status == 200
 
     def follow(self, line: str) -> None:
-        """A command that goes on printing until it is interrupted."""
+        """Run a command that prints until it is interrupted."""
         running = self.open(line)
         try:
             wait_for(f"{line} to print", lambda: re.search(self.shows[line], running.output.read_text()), timeout_s=30)
@@ -95,23 +95,23 @@ class Reader:
             end(running)
 
     def interrupt(self) -> None:
-        """Type Ctrl-C where something stays in the foreground."""
+        """Press Ctrl-C if a command runs in the foreground."""
         if self.foreground is not None:
             running, self.foreground = self.foreground, None
             self.check(running.line, 0, end(running))
 
     def check(self, line: str, exit_code: int, output: str) -> None:
-        """Hold a command to its exit code and to what it should print."""
+        """Check the exit code and the output of a command."""
         assert exit_code == 0, f"{line}\nexits with {exit_code}:\n{output}"
         assert re.search(self.shows.get(line, ""), output, re.MULTILINE), f"{line}\nprints:\n{output}"
 
     def open(self, line: str) -> Running:
-        """Start a command in a process group of its own, as a shell does."""
+        """Start a command in a new process group, as a shell does."""
         output = self.engine.folder / f"output-{uuid4().hex}.txt"
         return Running(line, self.engine.open(line, output), output)
 
     def make_way(self, *, is_composition: bool) -> None:
-        """Stop what this reader has left running, as a person would who meets `port is already allocated`."""
+        """Stop what this reader started earlier, as a person does on `port is already allocated`."""
         self.interrupt()
         if not is_composition:
             self.engine.docker("compose", "down")
@@ -119,14 +119,14 @@ class Reader:
             self.engine.run("rm", "--force", "--volumes", name)
 
     def remember(self) -> None:
-        """Note the container behind port 8000 and its volumes: a later `docker rm` loses sight of them."""
+        """Remember the container behind port 8000 and its volumes: they have no name after `docker rm`."""
         for container in self.engine.docker("ps", "-q", "--filter", "publish=8000").split():
             self.containers.add(container)
             mounts = self.engine.inspect("container", container)["Mounts"]
             self.volumes |= {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
     def leave(self) -> None:
-        """Remove everything that the commands have made, images apart."""
+        """Remove everything that the commands created, except images."""
         running, self.foreground = self.foreground, None
         self.engine.run("compose", "down", "--volumes")
         self.engine.run("rm", "--force", "--volumes", *self.containers, *CONTAINERS)
@@ -136,7 +136,7 @@ class Reader:
 
 
 def end(running: Running) -> str:
-    """Interrupt a command as Ctrl-C does, wait for it, and give back what it has printed. TimeoutExpired after 30 s."""
+    """Interrupt a command as Ctrl-C does and return its output. Raises TimeoutExpired after 30 s."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(running.process.pid, signal.SIGINT)
     try:
@@ -148,7 +148,7 @@ def end(running: Running) -> str:
 
 
 def type_into(engine: Engine, line: str, keys: bytes) -> str:
-    """What a command prints on a terminal when `keys` are typed there."""
+    """Return the output of a command on a terminal when `keys` are typed."""
     master, terminal = pty.openpty()
     with engine.open_on(line, terminal) as process:
         os.close(terminal)

@@ -1,4 +1,4 @@
-"""One command brings up the API, Prometheus and Grafana, and what happens in the first is seen in the others."""
+"""Test that one command starts the API, Prometheus and Grafana, and that they work together."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(BUILD_TIMEOUT_S), pyte
 
 @pytest.fixture(scope="module")
 def compose(engine: Engine, tree: Path) -> Iterator[Engine]:
-    """The whole of compose.yml, up and healthy, under a project name of its own and without a user's settings."""
+    """Start all of compose.yml under a unique project name and without a user's settings."""
     project = f"devops-api-test-{uuid4().hex[:8]}"
     stack = Engine(tree, {"COMPOSE_PROJECT_NAME": project, "BIND_ADDRESS": "", "COMPOSE_PROFILES": ""})
     refuse_to_disturb(stack)
@@ -41,19 +41,19 @@ def compose(engine: Engine, tree: Path) -> Iterator[Engine]:
 
 
 def query(expression: str) -> list[Any]:
-    """What Prometheus answers to an instant query: a list of series."""
+    """Return the series of an instant query to Prometheus."""
     reply = call("GET", f"{PROMETHEUS}/api/v1/query?{urllib.parse.urlencode({'query': expression})}").json()
     assert reply["status"] == "success", reply
     return list(reply["data"]["result"])
 
 
 def read_number(expression: str) -> float:
-    """The one number that Prometheus answers. LookupError where there is none yet."""
+    """Return the value of the only series of a query. Raises LookupError if there is none yet."""
     return float(query(expression)[0]["value"][1])
 
 
 def create_item(name: str = "Test") -> str:
-    """Create an item; its path."""
+    """Create an item and return its path."""
     reply = call("POST", f"{API}/items", {"name": name, "price": 9.99})
     assert reply.status == 201, reply
     return reply.headers["location"]
@@ -117,7 +117,7 @@ def test_prometheus_scrapes_the_api_and_counts_what_a_client_creates() -> None:
 
 
 def read_exposed_total() -> float:
-    """`items_created_total` as /metrics shows it now."""
+    """Return the current `items_created_total` of /metrics."""
     text = call("GET", f"{API}/metrics").body.decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("items_created_total"))
 
@@ -182,7 +182,7 @@ def test_creations_move_the_numbers_of_the_service_dashboard() -> None:
 
 
 def iterate_expressions(path: Path) -> Iterator[str]:
-    """The queries of every panel, with Grafana's variables set as they stand when the dashboard is opened."""
+    """Yield the queries of every panel, with Grafana's variables set to their defaults."""
     board = json.loads(path.read_text())
     panels = [each for panel in board["panels"] for each in (panel, *panel.get("panels", []))]
     for target in (target for panel in panels for target in panel.get("targets", [])):

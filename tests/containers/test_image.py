@@ -1,4 +1,4 @@
-"""The image is what a stranger would hope to pull: small, locked down, quick to start, and honest about its health."""
+"""Test that the image is small, locked down, quick to start, and reports its health."""
 
 import shutil
 import time
@@ -27,12 +27,12 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(BUILD_TIMEOUT_S)]
 
 @pytest.fixture
 def config(engine: Engine, image: str) -> Any:
-    """What the image declares."""
+    """Return the configuration of the image."""
     return engine.inspect("image", image)["Config"]
 
 
 def run_inside(engine: Engine, image: str, command: str) -> list[str]:
-    """Lines that a shell command prints in a fresh container, as the image's own user."""
+    """Return the output lines of a shell command in a new container, run as the image's user."""
     return engine.docker("run", "--rm", "--entrypoint", "bash", image, "-c", command).splitlines()
 
 
@@ -90,7 +90,7 @@ def test_the_environment_holds_nothing_but_the_documented_variables(engine: Engi
     assert own == {
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "DEVOPS_API_HOST": "0.0.0.0",  # noqa: S104 - a container's own network
+        "DEVOPS_API_HOST": "0.0.0.0",  # noqa: S104 - inside the container
         "DEVOPS_API_DATABASE_URL": "sqlite:////data/items.db",
     }
 
@@ -169,21 +169,21 @@ def test_stop_ends_the_service_with_exit_code_0_before_the_engine_kills_it(
 
 
 def test_the_first_200_comes_within_a_second_of_the_start(start: StartContainer) -> None:
-    # The best of three: a busy machine can only add to what the service needs.
+    # The best of three: a busy machine only adds time.
     assert min(measure_cold_start_s(start) for _ in range(3)) <= COLD_START_LIMIT_S
 
 
 def measure_cold_start_s(start: StartContainer) -> float:
-    """Seconds from the start of the process to the first 200, as seen from outside."""
+    """Return the seconds from process start to the first 200, measured outside the container."""
     container = start()
     served_at = time.time()
-    started_at = container.state()["StartedAt"]  # with nanoseconds, of which datetime reads six digits
+    started_at = container.state()["StartedAt"]  # datetime reads six of its nine digits
     return served_at - datetime.fromisoformat(f"{started_at[:26].rstrip('Z')}+00:00").timestamp()
 
 
 def test_the_health_check_takes_less_than_150_ms(start: StartContainer) -> None:
     container = start()
-    # It runs every few seconds for the life of the container; timed inside, without the engine's own exec.
+    # Timed inside the container, because `docker exec` itself takes time.
     timed = container.exec(
         "bash",
         "-c",

@@ -1,4 +1,4 @@
-"""What the README tells people to type works as they type it: its commands are taken from the file and run."""
+"""Run every command of the README and of `docs/` as a user types it."""
 
 import json
 import os
@@ -16,27 +16,27 @@ from containers.conftest import BASE, ROOT, refuse_to_disturb
 from containers.engine import BUILD_TIMEOUT_S, Engine, copy_tracked_files, find_free_port, is_in_use, wait_for
 from containers.reader import CONTAINERS, CTRL_C, IMAGES, VOLUME, Reader
 
-DEFAULT_BASE: Final = "python:3.13-slim"
-_ITSELF: Final = "it is the suite that this test belongs to"
-_TRACING: Final = "its images are not used elsewhere; tests/test_configuration.py checks what they are given"
+DEFAULT_BASE: Final = "python:3.14-slim"
+_ITSELF: Final = "it runs the suite that this test belongs to"
+_TRACING: Final = "no other test needs these images; tests/test_configuration.py checks their configuration"
 _JSON: Final = '"Content-Type: application/json"'
 _ITEM: Final = '{"name": "Test", "price": 9.99}'
 _CHAIR: Final = '{"name": "Oak chair", "price": 129, "sku": "C-1"}'
 _STOPPED: Final = r'"event":\s*"stopped"'
 
-# Commands of the README that are not run here, and why.
+# Commands that this test does not run, and the reason.
 NOT_RUN: Final = {
     "docker login": "it asks for a password",
-    "dive devops-api:1.0.0": "it is a program of its own, for a person at a terminal",
+    "dive devops-api:1.0.0": "it is an interactive program that is installed separately",
     "docker compose --env-file otel/tracing.env up -d --wait": _TRACING,
     "docker compose --env-file otel/tracing.env down": _TRACING,
-    "make drill": "it takes some eight minutes; tests/observability/test_drill.py holds it in a faster time",
+    "make drill": "it takes about eight minutes; tests/observability/test_drill.py runs it faster",
     "make test": _ITSELF,
     "make check": _ITSELF,
     "make smoke": _ITSELF,
 }
 
-# Commands that talk to a registry: run where the program of one is installed, with an account of its own.
+# Commands that need a registry. They run if a registry program is installed.
 REGISTRY: Final = "docker-registry"
 PUBLISHING: Final = {
     "docker push YOUR_USERNAME/devops-api:1.0.0",
@@ -44,7 +44,7 @@ PUBLISHING: Final = {
     "docker pull YOUR_USERNAME/devops-api:1.0.0",
 }
 
-# Commands that people look for in the README, and what they have to print, as a regular expression.
+# Commands that the documentation must contain, and the regular expression that their output must match.
 SHOWS: Final = {
     "docker build -f docker/Dockerfile -t devops-api:1.0.0 .": "",
     "docker build -f docker/Dockerfile --no-cache -t devops-api:1.0.0 .": "",
@@ -73,23 +73,34 @@ SHOWS: Final = {
     "docker inspect --format='{{json .State.Health}}' api": r'"Status":"healthy"',
     "docker network inspect devops-network": r'"Name": "devops-network"',
     "docker exec api devops-api ping prometheus:9090": r"prometheus:9090",
+    "docker logs api | grep request_id": r'"item_created"',
+    "curl -s http://localhost:9090/api/v1/targets": r"api:8000",
+    "docker compose run --rm api restore /data/backup.db": "",
 }
 
-# What has to be there before the commands under a heading make sense: commands as the README could have them.
+# Commands to run before those under a heading.
 _CREATE: Final = f"curl http://localhost:8000/items -H {_JSON} -d '{_CHAIR}'"
 _BUILD: Final = "docker build -f docker/Dockerfile -t devops-api:1.0.0 ."
+_UP: Final = "docker compose up -d --wait"
 BEFORE: Final = {
-    "The API in a minute": ["make run"],
-    "Run the image": [_BUILD],
-    "Practise": [_BUILD],
-    "Publish the image": [_BUILD],
-    "Backup and restore": ["rm -rf data", "make run", _CREATE, CTRL_C],
-    "Troubleshooting": ["docker compose up -d --wait"],
+    "README.md: The API in a minute": ["make run"],
+    "README.md: Operate": [_UP],
+    "README.md: Troubleshoot": [_UP],
+    "backup.md: On one machine": ["rm -rf data", "make run", _CREATE, CTRL_C],
+    "backup.md: In the composition": [_UP],
+    "compose.md: Practise": [_BUILD],
+    "image.md: Run the image": [_BUILD],
+    "image.md: Publish the image": [_BUILD],
+    "troubleshooting.md: The container does not start": [_UP],
+    "troubleshooting.md: The container is unhealthy": [_UP],
+    "troubleshooting.md: Containers do not reach each other": [_UP],
+    "troubleshooting.md: A request fails": [_UP, _CREATE],
+    "troubleshooting.md: The dashboards are empty": [_UP],
 }
 
 
 def read_commands(text: str) -> dict[str, list[str]]:
-    """The lines of the bash blocks under each heading that has any, in their order."""
+    """Return the lines of the bash blocks under each heading that has any, in order."""
     commands: dict[str, list[str]] = {}
     heading = fence = ""
     for line in text.splitlines():
@@ -102,19 +113,21 @@ def read_commands(text: str) -> dict[str, list[str]]:
     return commands
 
 
-COMMANDS: Final = read_commands((ROOT / "README.md").read_text())
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+COMMANDS: Final = {
+    f"{page.name}: {heading}": lines for page in PAGES for heading, lines in read_commands(page.read_text()).items()
+}
 
 
-def test_the_readme_has_every_command_that_people_look_for() -> None:
-    assert (SHOWS.keys() | NOT_RUN.keys() | PUBLISHING) - {
-        line for lines in COMMANDS.values() for line in lines
-    } == set()
+def test_the_documentation_has_every_command_that_people_look_for() -> None:
+    documented = {line for lines in COMMANDS.values() for line in lines}
+    assert (SHOWS.keys() | NOT_RUN.keys() | PUBLISHING) - documented == set()
     assert BEFORE.keys() - COMMANDS.keys() == set()
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    """An account of a registry on this machine, or None where the program of one is not installed."""
+    """Start a registry on this machine. Yield an account, or None if no registry is installed."""
     if not (program := shutil.which(REGISTRY)):
         yield None
         return
@@ -130,14 +143,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
 
 @pytest.fixture(scope="module")
 def stranger(engine: Engine, registry: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader in a clean clone; images that bear the README's names get them back afterwards."""
+    """Yield a reader in a clean clone. Afterwards, images with the documented names get their names back."""
     refuse_to_disturb(engine, CONTAINERS, (VOLUME,))
     folder = tmp_path_factory.mktemp("clone")
     copy_tracked_files(ROOT, folder)
     (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
     before = {name: engine.inspect("image", name) for name in IMAGES}
     has_default_base = engine.inspect("image", DEFAULT_BASE) is not None
-    if BASE != DEFAULT_BASE and not has_default_base:  # The README builds on the default; it stands in for that.
+    if BASE != DEFAULT_BASE and not has_default_base:  # The documented commands build on the default.
         engine.docker("tag", BASE, DEFAULT_BASE)
     reader = Reader(Engine(folder, create_environment(folder)), SHOWS, registry or "someone")
     yield reader
@@ -150,7 +163,7 @@ def stranger(engine: Engine, registry: str | None, tmp_path_factory: pytest.Temp
 
 
 def create_environment(folder: Path) -> dict[str, str]:
-    """A terminal without a user's settings, with this environment's `devops-api` on its PATH."""
+    """Return an environment without a user's settings and with this `devops-api` on PATH."""
     return {
         **{name: "" for name in os.environ if name.startswith(("DEVOPS_API_", "OTEL_"))},
         "BIND_ADDRESS": "",
@@ -163,17 +176,26 @@ def create_environment(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reader(stranger: Reader) -> Iterator[Reader]:
-    """A reader at the first line under a heading."""
+    """Yield a reader for one page and clean up after it. What runs already is kept from one heading to the next."""
     yield stranger
     stranger.leave()
 
 
 @pytest.mark.containers
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
-@pytest.mark.parametrize("heading", [heading for heading, lines in COMMANDS.items() if set(lines) - NOT_RUN.keys()])
-def test_the_commands_of_the_readme_work(reader: Reader, registry: str | None, heading: str) -> None:
+@pytest.mark.parametrize(
+    ("reader", "heading"),
+    [
+        pytest.param(page, heading, id=heading)
+        for page in PAGES
+        for heading, lines in COMMANDS.items()
+        if heading.startswith(f"{page.name}:") and set(lines) - NOT_RUN.keys()
+    ],
+    indirect=["reader"],
+)
+def test_documented_commands_work(reader: Reader, registry: str | None, heading: str) -> None:
     left_out = NOT_RUN.keys() if registry else NOT_RUN.keys() | PUBLISHING
     for line in (*BEFORE.get(heading, ()), *COMMANDS[heading]):
         if line not in left_out:
