@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from devops_api.items.metrics import CATALOGUE, Metric
 from devops_api.logs.writer import EVENTS
 from devops_api.settings.service import PREFIX, Settings, iterate_settings
-from devops_api.telemetry.catalogue import CATALOGUE, Metric
 
 ROOT: Final = Path(__file__).parent.parent
 _SECTION: Final = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- /settings -->)", re.DOTALL)
