@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from devops_api.items.metrics import BORN
 from observability.dashboards.layout import Annotation, Row, Variable, create_dashboard
 from observability.dashboards.panels import (
     BLUE,
@@ -52,7 +51,8 @@ ERROR_TOP: Final = BURN_TOP * AVAILABILITY.budget
 
 QUANTILE_COLOURS: Final = {"p50": GREEN, "p95": YELLOW, "p99": ORANGE}
 STATUS_CLASS_COLOURS: Final = {"2xx": GREEN, "3xx": BLUE, "4xx": YELLOW, "5xx": RED}
-ROUTE_COLOURS: Final = assign_colours((*BORN, "/health", "/livez", "/readyz", "/metrics"))
+ITEM_PATHS: Final = ("/items", "/items/{id}", "/items/batch", "/items/import", "/items/export")
+ROUTE_COLOURS: Final = assign_colours((*ITEM_PATHS, "/health", "/livez", "/readyz", "/metrics"))
 
 _KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 ROUTE_LINK: Final = Link("Show this route", f"/d/{ROUTES_UID}?var-route=${{__value.raw}}&{_KEPT}")
