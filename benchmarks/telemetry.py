@@ -44,9 +44,11 @@ from prometheus_client import CollectorRegistry
 
 from devops_api.app import create_service
 from devops_api.http.server import Runner
+from devops_api.items.events import EVENTS
 from devops_api.items.model import ItemFields
 from devops_api.items.store.sqlite.store import open_sqlite_store
 from devops_api.logs.writer import open_logs
+from devops_api.telemetry.middleware import instrument
 from devops_api.items.settings import Settings
 
 CONNECTIONS: Final = 32
@@ -60,9 +62,9 @@ DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
 GROUPS: Final = {
     "pipeline": ("without", "pipeline"),
     "exporting": ("without", "exporting", "flood"),
-    "stock": ("without", "stock"),
+    "foreign": ("without", "middleware", "stock"),
 }
-AGAINST: Final = {"pipeline": "without", "exporting": "without", "flood": "exporting", "stock": "without"}
+AGAINST: Final = {"pipeline": "without", "exporting": "without", "flood": "exporting", "middleware": "without", "stock": "without"}
 Figures = dict[str, list[tuple[float, float]]]
 
 
@@ -156,7 +158,7 @@ class Variant:
         self._path = Path(folder) / f"{name}.db"
         sink = os.open(os.devnull, os.O_WRONLY)
         self._service = create_service(
-            Settings(database_url=f"sqlite:///{self._path}"), environment, open_logs("info", "json", sink)
+            Settings(database_url=f"sqlite:///{self._path}"), environment, open_logs("info", "json", sink, EVENTS)
         )
 
     async def open(self) -> None:
@@ -165,8 +167,10 @@ class Variant:
         created = await store.create(ItemFields("Test", 999))
         await store.close()
         if self.name == "stock":
-            instrument(self._service.app)
-        runner = Runner(self._service.app, on_refusal=lambda _: None, header_timeout_s=60)
+            instrument_stock(self._service.app)
+        if self.name == "middleware":
+            instrument(self._service.app, name="bench", version="1.0", metrics_path=None)
+        runner = Runner(self._service.app, on_parse_error=lambda _: None, header_timeout_s=60)
         await runner.setup()
         target = f"GET /items/{created.item.id} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept: */*\r\n".encode()
         self._load = Load(runner.server, target + (TRACEPARENT if self.name == "flood" else b"") + b"\r\n")
@@ -189,7 +193,7 @@ async def work(group: str, folder: str, collector: str) -> None:
     os._exit(0)
 
 
-def instrument(app: web.Application) -> None:
+def instrument_stock(app: web.Application) -> None:
     """What OpenTelemetry's documentation tells to do, with the same share of requests sampled."""
     reader = PrometheusMetricReader(registry=CollectorRegistry())
     set_meter_provider(MeterProvider([reader]))

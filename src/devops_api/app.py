@@ -15,7 +15,7 @@ from devops_api.items.handlers import ItemHandlers
 from devops_api.items.routes import create_routes
 from devops_api.items.schema import create_schemas
 from devops_api.items.settings import IDENTITY, Settings
-from devops_api.items.store.metered import MeteredStore
+from devops_api.items.store.metered import MeteredStore, WriterTelemetry
 from devops_api.items.store.protocol import ItemStore
 from devops_api.items.store.sqlite.store import SqliteStore, open_sqlite_store
 from devops_api.logs.writer import Logs
@@ -28,8 +28,8 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     chassis = Chassis(IDENTITY, settings, environment, logs)
     telemetry = chassis.telemetry
     database = settings.database_path
-    sqlite = open_sqlite_store(database, observer=None if telemetry.is_disabled else telemetry.writer)
-    store: ItemStore = sqlite if telemetry.is_disabled else MeteredStore(sqlite, telemetry)
+    sqlite = open_sqlite_store(database, observer=None if telemetry.is_silent else WriterTelemetry(telemetry))
+    store: ItemStore = sqlite if telemetry.is_silent else MeteredStore(sqlite, telemetry)
     _observe_store(telemetry, sqlite, database)
     items = ItemHandlers(
         store=store, telemetry=telemetry, events=chassis.events, max_body_bytes=settings.max_body_bytes
@@ -44,7 +44,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     )
     return chassis.assemble(
         Domain(
-            routes=create_routes(items, bulk),
+            routes=create_routes(items, bulk, telemetry),
             checks={"store": store.ping},
             schemas=create_schemas(),
             guide=create_guide(settings),

@@ -1,6 +1,6 @@
-"""Dashboards made for OpenTelemetry must work here: the stock instrumentation sees the same traffic and must agree.
+"""Dashboards made for OpenTelemetry work here: the stock instrumentation sees the same traffic and agrees.
 
-Where it does not, `DIFFERENCES` and the tests below it say in what and why; each fails once the stock one has changed.
+`DIFFERENCES` and the tests below it list all exceptions with their reasons; each fails once the stock one has changed.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ LABELS = (
     "http_response_status_code",
     "error_type",
 )
-STOCK = Path(__file__)
-TIMEOUT_S = 0.5  # Both services answer 504 after it.
+STOCK = Path(__file__).with_name("stock.py")
+TIMEOUT_S = 0.5  # Both services respond with 504 after it.
 
 
 class Difference(NamedTuple):
-    """A request that is counted otherwise: its method, route, status and error type; None where it is not counted."""
+    """A request that is counted differently: method, route, status and error type; None if it is not counted."""
 
     reason: str
     stock: tuple[str, str, str, str] | None
@@ -39,79 +39,32 @@ class Difference(NamedTuple):
 
 DIFFERENCES = (
     Difference(
-        "stock repeats the status of an answered failure as its type, so that causes cannot be told apart",
+        "stock repeats the status of a failure as its error type, which hides the cause",
         ("GET", "/items", "500", "500"),
         ("GET", "/items", "500", "InjectedFaultError"),
     ),
     Difference(
-        "the same of a request that took too long",
+        "the same for a request that exceeded its time",
         ("GET", "/items/{id}", "504", "504"),
         ("GET", "/items/{id}", "504", "TimedOutError"),
     ),
     Difference(
-        "stock gives a request whose client went away no status: no ratio has a place for it",
+        "stock gives a request whose client disconnected no status: no ratio contains it",
         ("GET", "/items/export", "", ""),
         ("GET", "/items/export", "499", ""),
     ),
     Difference(
-        "stock never sees what the parser refuses, though the client got an answer",
+        "stock does not see a request that the parser refuses, although the client got a response",
         None,
         ("_OTHER", "/{unmatched}", "400", ""),
     ),
 )
-# What no request to the same routes can show has a test of its own below: a crash has no status there, a path that no
-# route has has no route, active requests have labels, sizes of bodies are missing, and whole bounds are written `1`.
-
-
-def serve_stock(folder: str) -> None:
-    """The same handlers behind OpenTelemetry's own middleware, its metrics on /stock; what it is a process for."""
-    from aiohttp import web  # noqa: PLC0415 - this is the other process
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
-    from opentelemetry.instrumentation.aiohttp_server import (  # noqa: PLC0415
-        AioHttpServerInstrumentor,
-        create_aiohttp_middleware,
-    )
-    from opentelemetry.metrics import set_meter_provider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415
-
-    from devops_api.app import create_service  # noqa: PLC0415
-    from devops_api.items.settings import Settings  # noqa: PLC0415
-    from devops_api.logs.writer import open_logs  # noqa: PLC0415
-
-    registry = CollectorRegistry()
-
-    async def crash(_: web.Request) -> web.Response:
-        raise KeyError
-
-    async def show(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry))
-
-    async def run() -> None:
-        set_meter_provider(MeterProvider([PrometheusMetricReader(registry=registry, scope_info_enabled=False)]))
-        settings = Settings(database_url=f"sqlite:///{folder}/stock.db", faults=True, request_timeout_s=TIMEOUT_S)
-        service = create_service(settings, {"OTEL_SDK_DISABLED": "true"}, open_logs("error", "json", 2))
-        AioHttpServerInstrumentor().instrument()
-        AioHttpServerInstrumentor().uninstrument()
-        service.app.middlewares.append(create_aiohttp_middleware())
-        outer = web.Application()
-        outer.router.add_get("/stock", show)
-        plain = web.Application(middlewares=[create_aiohttp_middleware()])
-        plain.router.add_get("/crash", crash)
-        for app in (service.app, outer, plain):
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            sys.stdout.write(f"{runner.addresses[0][1]}\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
-
-    asyncio.run(run())
+# Differences that no request to the same routes can show have tests of their own: in stock a crash has no status, an
+# unknown path has no route, active requests have labels, body sizes are missing, and whole bounds are written `1`.
 
 
 async def send(client: Any, url: str) -> None:
-    """A script of requests, the same for both."""
+    """Send the same requests to both."""
     async with client.post(f"{url}/items", json=ITEM) as reply:
         item, etag = await reply.json(), reply.headers["ETag"]
     path = f"/items/{item['id']}"
@@ -150,7 +103,7 @@ async def send(client: Any, url: str) -> None:
 
 
 async def send_different(client: Any, url: str) -> None:
-    """What leads to `DIFFERENCES`, in their order."""
+    """Send the requests that lead to `DIFFERENCES`, in their order."""
     for plan, path in (
         ({"error_ratio": 1, "route": "/items"}, "/items"),
         ({"latency_ms": 10_000, "route": "/items/{id}"}, "/items/none"),
@@ -170,7 +123,7 @@ async def send_different(client: Any, url: str) -> None:
 
 
 async def exchange(url: str, data: bytes) -> None:
-    """Send these bytes, and read until the service closes."""
+    """Send bytes, and read until the service closes the connection."""
     reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
     writer.write(data)
     await asyncio.wait_for(reader.read(), 5)
@@ -179,20 +132,20 @@ async def exchange(url: str, data: bytes) -> None:
 
 
 def find_labels(found: Scrape) -> set[str]:
-    """The names of the duration's labels."""
+    """Return the names of the duration's labels."""
     return {label for sample in found.find(f"{DURATION}_count") for label in sample.labels}
 
 
 def find_bounds(found: Scrape) -> set[float]:
-    """The upper bounds of the duration's buckets."""
+    """Return the upper bounds of the duration's buckets."""
     return {float(sample.labels["le"]) for sample in found.find(f"{DURATION}_bucket")}
 
 
 @pytest.fixture
 def stock(tmp_path: Path) -> Any:
-    """The URLs of the stock service, of its metrics and of its crashes."""
+    """Run the stock service; its URL, that of its metrics and that of an application that crashes."""
     environment = os.environ | {"OTEL_SEMCONV_STABILITY_OPT_IN": "http"}
-    command = [sys.executable, str(STOCK), str(tmp_path)]
+    command = [sys.executable, str(STOCK), str(tmp_path), str(TIMEOUT_S)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield [f"http://127.0.0.1:{process.stdout.readline().strip()}" for _ in range(3)]
@@ -201,12 +154,12 @@ def stock(tmp_path: Path) -> Any:
 
 @pytest.fixture
 async def running(start_service: StartService) -> Running:
-    """The service with the settings of the stock one."""
+    """Run the service with the settings of the stock one."""
     return await start_service(faults=True, request_timeout_s=TIMEOUT_S)
 
 
 async def compare(running: Running, stock: list[str]) -> tuple[Scrape, Scrape]:
-    """What is counted here, and there."""
+    """Scrape both."""
     ours = await scrape(running.client)
     async with running.client.get(f"{stock[1]}/stock") as reply:
         return ours, Scrape(await reply.text())
@@ -220,14 +173,14 @@ async def test_stock_instrumentation_sees_the_same_requests(running: Running, st
     assert ours_family.type == theirs_family.type
     assert ours_family.unit == theirs_family.unit
     assert ours_family.documentation == theirs_family.documentation
-    # Difference: stock writes whole bounds as `1`, where OpenMetrics wants `1.0`; Prometheus takes both for the latter.
+    # Difference: stock writes whole bounds as `1`, where OpenMetrics requires `1.0`; Prometheus reads both as `1.0`.
     assert find_bounds(ours) == find_bounds(theirs)
     assert find_labels(ours) == find_labels(theirs) | {"error_type"}  # No request of the script has one there.
     assert ours.count_by(*LABELS) == theirs.count_by(*LABELS)
     assert len(theirs.count_by(*LABELS)) >= 28
 
 
-async def test_each_difference_shows_once(running: Running, stock: list[str]) -> None:
+async def test_each_difference_appears_once(running: Running, stock: list[str]) -> None:
     await send_different(running.client, running.url)
     await send_different(running.client, stock[0])
     ours, theirs = (Counter(found.count_by(*LABELS)) for found in await compare(running, stock))
@@ -236,13 +189,13 @@ async def test_each_difference_shows_once(running: Running, stock: list[str]) ->
 
 
 def name(labels: tuple[str, str, str, str]) -> tuple[str, ...]:
-    """All labels, in the order of `LABELS`, from those that differ."""
+    """Return all labels, in the order of `LABELS`."""
     method, route, status, error_type = labels
     return method, "http", "1.1", route, status, error_type
 
 
 async def test_active_requests_have_the_conventions_name_and_no_labels(running: Running, stock: list[str]) -> None:
-    """Difference: stock labels them by method and scheme, which no alert asks for and every request would pay for."""
+    """Difference: stock labels them by method and scheme. No alert needs that, and every request would pay for it."""
     await send(running.client, stock[0])
     ours = (await scrape(running.client)).families
     async with running.client.get(f"{stock[1]}/stock") as reply:
@@ -258,7 +211,7 @@ async def test_active_requests_have_the_conventions_name_and_no_labels(running: 
 
 
 async def test_a_crash_has_no_status_in_the_stock_one(running: Running, stock: list[str]) -> None:
-    """Difference, and why: an error ratio over `5..` misses every crash there. When this fails, drop the difference."""
+    """Difference: an error ratio over `5..` misses every crash in stock. When this fails, drop the difference."""
     async with running.client.get(f"{stock[2]}/crash") as reply:
         assert reply.status == 500
     async with running.client.get(f"{stock[1]}/stock") as reply:
@@ -267,7 +220,7 @@ async def test_a_crash_has_no_status_in_the_stock_one(running: Running, stock: l
 
 
 async def test_an_unknown_path_has_no_route_in_the_stock_one(running: Running, stock: list[str]) -> None:
-    """Difference, and why: a sum by route loses every request that missed. Here they have one fixed route."""
+    """Difference: in stock, a sum by route loses every request to an unknown path. Here they have one fixed route."""
     async with (
         running.client.get(f"{running.url}/nowhere") as ours,
         running.client.get(f"{stock[2]}/nowhere") as theirs,
@@ -278,13 +231,9 @@ async def test_an_unknown_path_has_no_route_in_the_stock_one(running: Running, s
     assert found_there.count_by("http_route") == {("",): 1}
 
 
-async def test_sizes_of_bodies_are_ours_alone(running: Running, stock: list[str]) -> None:
-    """Difference: the conventions name them, the stock one does not measure them."""
+async def test_body_sizes_are_measured_here_alone(running: Running, stock: list[str]) -> None:
+    """Difference: the conventions define them, stock does not measure them."""
     await send(running.client, stock[0])
     ours, theirs = await compare(running, stock)
     missing = {family for family in ours.families if family.startswith("http_server_")} - set(theirs.families)
     assert missing == {"http_server_request_body_size_bytes", "http_server_response_body_size_bytes"}
-
-
-if __name__ == "__main__":
-    serve_stock(sys.argv[1])

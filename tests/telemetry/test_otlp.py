@@ -27,15 +27,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
-from scrapes import DURATION, scrape
+from scrapes import DURATION, SPAN_ID, TRACE_ID, TRACEPARENT, scrape
 
 from devops_api.telemetry.catalogue import DROPS
 from devops_api.telemetry.otlp import find_endpoint, shut_down
 
 ITEM = {"name": "Test", "price": 9.99}
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-SPAN = "00f067aa0ba902b7"
-PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+PARENT = {"traceparent": TRACEPARENT}
 REQUESTS = 500
 BATCH = 16  # spans or log records; as many as the queue holds
 QUICK = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
@@ -134,8 +132,8 @@ async def test_spans_have_parents_names_and_attributes(start_service: StartServi
     assert set(spans) == {"POST /items", "create items", "GET /items/{id}", "get items"}
     for request, call in (("POST /items", "create items"), ("GET /items/{id}", "get items")):
         server, client = spans[request], spans[call]
-        assert {server.trace_id.hex(), client.trace_id.hex()} == {TRACE}
-        assert server.parent_span_id.hex() == SPAN
+        assert {server.trace_id.hex(), client.trace_id.hex()} == {TRACE_ID}
+        assert server.parent_span_id.hex() == SPAN_ID
         assert client.parent_span_id == server.span_id
         assert (server.kind, client.kind) == (2, 3)  # SERVER, CLIENT
         assert server.start_time_unix_nano <= client.start_time_unix_nano <= client.end_time_unix_nano
@@ -159,7 +157,7 @@ async def test_logs_carry_their_trace_severity_and_fields(start_service: StartSe
         item_id = (await reply.json())["id"]
     await wait_until(lambda: [record for record in collector.logs() if record.event_name == "item_created"])
     (record,) = [record for record in collector.logs() if record.event_name == "item_created"]
-    assert record.trace_id.hex() == TRACE
+    assert record.trace_id.hex() == TRACE_ID
     assert len(record.span_id) == 8
     assert (record.severity_text, record.severity_number) == ("info", 9)
     found = attributes_of(record)
@@ -188,7 +186,7 @@ async def test_metrics_are_those_of_the_exposition(start_service: StartService, 
     assert point.sum > 0
     assert not point.HasField("min")
     assert not point.HasField("max")
-    assert {exemplar.trace_id.hex() for exemplar in point.exemplars} == {TRACE}
+    assert {exemplar.trace_id.hex() for exemplar in point.exemplars} == {TRACE_ID}
     assert metrics["items.created"].sum.is_monotonic
     assert metrics["items.created"].sum.data_points[0].as_int == 3
     shown = {family for family in (await scrape(running.client)).families if family != "target"}

@@ -43,8 +43,8 @@ class Admission:
         self._deadlines[task] = monotonic() + timeout_s
 
     def leave(self, task: asyncio.Task[object]) -> None:
-        """End a request's stay."""
-        del self._deadlines[task]
+        """End a request's stay, if it was admitted."""
+        self._deadlines.pop(task, None)
 
     def take_expiry(self, task: asyncio.Task[object]) -> bool:
         """Tell whether admission cancelled this request; if so, undo the cancellation."""

@@ -6,7 +6,6 @@ from aiohttp import web
 
 from devops_api.http.state import REQUEST_STATE
 from devops_api.logs.writer import Logs
-from devops_api.telemetry.sampling import trace_id_of
 
 
 class EventLogger:
@@ -18,11 +17,4 @@ class EventLogger:
     def emit(self, event: str, request: web.Request, **fields: Any) -> None:
         """Log a catalogued event. KeyError: the catalogue does not have it."""
         state = request[REQUEST_STATE]
-        trace = state.trace
-        self._logs.emit(
-            event,
-            request_id=state.request_id,
-            trace_id=trace.trace_id if trace else trace_id_of(request.headers.get("traceparent")),
-            span_id=trace.span_id if trace else None,
-            **fields,
-        )
+        self._logs.emit(event, request_id=state.request_id, trace_id=state.trace_id, span_id=state.span_id, **fields)

@@ -32,6 +32,11 @@ class Route(NamedTuple):
     is_probe: bool = False
     on_rejected: Callable[[ProblemError], None] | None = None
 
+    @property
+    def initial_status(self) -> int:
+        """The status whose series exists before the route's first request: that of success."""
+        return self.operation.responses[0].status
+
 
 def add_routes(router: web.UrlDispatcher, wrapper: HandlerWrapper, routes: Iterable[Route]) -> None:
     """Register routes, `HEAD` and `OPTIONS` with them. Other methods get 405, other paths 404.

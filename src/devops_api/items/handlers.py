@@ -19,6 +19,7 @@ from devops_api.http.bodies import (
 from devops_api.http.events import EventLogger
 from devops_api.http.state import PRINCIPAL
 from devops_api.items.decoding import decode_item, decode_items, decode_patch
+from devops_api.items.metrics import ITEMS_CREATED, ITEMS_DELETED, ITEMS_UPDATED
 from devops_api.items.model import Item, encode_item, item_document
 from devops_api.items.query import read_query, write_cursor
 from devops_api.items.store.protocol import IdempotencyKey, ItemStore
@@ -37,6 +38,9 @@ class ItemHandlers:
         self._telemetry = telemetry
         self._events = events
         self._max_body_bytes = max_body_bytes
+        self._created = telemetry.counter(ITEMS_CREATED)
+        self._updated_total = telemetry.counter(ITEMS_UPDATED)
+        self._deleted = telemetry.counter(ITEMS_DELETED)
 
     async def create_item(self, request: web.Request) -> web.Response:
         """POST /items."""
@@ -50,7 +54,7 @@ class ItemHandlers:
         if created.is_replay:
             headers["Idempotency-Replayed"] = "true"
         else:
-            self._telemetry.items_created.add(1)
+            self._created.add(1)
             self._events.emit("item_created", request, item_id=created.item.id)
         return web.Response(body=encode_item(created.item), status=201, headers=headers)
 
@@ -93,7 +97,7 @@ class ItemHandlers:
         """DELETE /items/{id}."""
         item_id = request.match_info["id"]
         await self._store.delete(item_id, read_if_match(request))
-        self._telemetry.items_deleted.add(1)
+        self._deleted.add(1)
         self._events.emit("item_deleted", request, item_id=item_id)
         return web.Response(status=204)
 
@@ -102,13 +106,13 @@ class ItemHandlers:
         require_media_type(request, JSON)
         body = await read_body(request, max(BATCH_BYTES_MAX, self._max_body_bytes))
         items = await self._store.create_batch(decode_items(body, BATCH_ITEMS_MAX))
-        self._telemetry.items_created.add(len(items))
+        self._created.add(len(items))
         self._events.emit("items_batch_created", request, count=len(items))
         document = {"items": [item_document(item) for item in items]}
         return web.Response(body=orjson.dumps(document), status=201, content_type=JSON)
 
     def _updated(self, request: web.Request, item: Item) -> web.Response:
-        self._telemetry.items_updated.add(1)
+        self._updated_total.add(1)
         self._events.emit("item_updated", request, item_id=item.id, version=item.version)
         return web.Response(body=encode_item(item), headers=_headers_of(item))
 

@@ -1,15 +1,29 @@
 """Every route of the items, on one screen."""
 
+from typing import Final
+
+from devops_api.errors import ProblemError
 from devops_api.http.routes import STREAM, Route
 from devops_api.items import operations
 from devops_api.items.bulk import operations as bulk_operations
 from devops_api.items.bulk.handlers import BulkHandlers
 from devops_api.items.handlers import ItemHandlers
+from devops_api.items.metrics import ITEMS_REJECTED, REJECTION_REASONS
+from devops_api.telemetry.pipeline import Telemetry
 
 
-def create_routes(items: ItemHandlers, bulk: BulkHandlers) -> list[Route]:
-    """Return the routes, the busiest path first."""
-    return [
+_REASONS: Final = dict(zip((400, 422, 409, 412, 413), REJECTION_REASONS, strict=True))
+
+
+def create_routes(items: ItemHandlers, bulk: BulkHandlers, telemetry: Telemetry) -> list[Route]:
+    """Return the routes, the busiest path first. Rejected requests are counted by reason."""
+    rejected = telemetry.counter(ITEMS_REJECTED)
+
+    def count_rejection(problem: ProblemError) -> None:
+        if problem.status in _REASONS:
+            rejected.add(1, _REASONS[problem.status])
+
+    routes = [
         Route("GET", "/items/{id}", "read", items.get_item, operations.GET_ITEM),
         Route("PUT", "/items/{id}", "write", items.replace_item, operations.REPLACE_ITEM),
         Route("PATCH", "/items/{id}", "write", items.patch_item, operations.PATCH_ITEM),
@@ -20,3 +34,4 @@ def create_routes(items: ItemHandlers, bulk: BulkHandlers) -> list[Route]:
         Route("POST", "/items/import", "write", bulk.import_items, bulk_operations.IMPORT_ITEMS, STREAM),
         Route("GET", "/items/export", "read", bulk.export_items, bulk_operations.EXPORT_ITEMS, STREAM),
     ]
+    return [route._replace(on_rejected=count_rejection) for route in routes]

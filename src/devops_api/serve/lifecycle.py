@@ -17,11 +17,11 @@ from aiohttp import web
 
 from devops_api.errors import ListenError
 from devops_api.http.server import Runner
-from devops_api.http.wrapper import UNMATCHED_ROUTE
 from devops_api.logs.events import Event
 from devops_api.logs.writer import Logs, open_logs
 from devops_api.serve.chassis import Service
 from devops_api.settings.service import ServiceSettings
+from devops_api.telemetry.requests import UNMATCHED_ROUTE
 
 LISTEN_BACKLOG: Final = 1_024
 SETTLE_S: Final = 0.05  # for reading the first request of the connection that was accepted last
@@ -88,7 +88,7 @@ async def _start(service: Service, app: web.Application, port: int) -> Runner:
     unparsed = service.telemetry.bind_route(UNMATCHED_ROUTE)
     runner = Runner(
         app,
-        on_parse_error=lambda status: unparsed.record_unanswered("_OTHER", status, 0.0),
+        on_parse_error=unparsed.record_refusal,
         header_timeout_s=settings.header_timeout_s,
         keepalive_timeout=settings.keepalive_timeout_s,
         shutdown_timeout=settings.stop_timeout_s * CLOSE_SHARE / 2,

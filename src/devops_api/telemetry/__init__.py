@@ -1,1 +1,4 @@
-"""OpenTelemetry: catalogue, histograms, sampling, spans, exposition, OTLP. Imports `logs` and `errors`; knows no domain."""
+"""OpenTelemetry for an aiohttp service: metrics with exemplars, sampled traces, `/metrics`, OTLP.
+
+Knows no domain; imports `logs` and `identity`. `middleware` instruments any application by itself.
+"""

@@ -1,67 +1,77 @@
-"""Joins the accumulators to the OpenTelemetry SDK: its readers see them as ordinary histogram points with exemplars.
+"""Join our instruments to the OpenTelemetry SDK: its readers see ordinary points, histograms with exemplars.
 
-The only module that uses names which the SDK and its Prometheus exporter keep for themselves; neither has exemplars in
-the exposition (open-telemetry/opentelemetry-python#4178) nor a way to hand a reader points of one's own.
-`tests/test_telemetry_sdk.py` fails when these names change.
+This module and `queues` alone use private names of the SDK and its Prometheus exporter: a reader cannot be given points
+that the SDK did not aggregate, and the exporter writes no exemplars (open-telemetry/opentelemetry-python#4178).
+`tests/telemetry/test_bridge.py` fails when these names change.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import Lock
+from collections.abc import Iterator, Mapping
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     HistogramDataPoint,
     MetricExporter,
     MetricsData,
+    NumberDataPoint,
     PeriodicExportingMetricReader,
     ResourceMetrics,
     ScopeMetrics,
+    Sum,
 )
 from opentelemetry.sdk.metrics.export import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import Metric as SdkMetric
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Exemplar as PrometheusExemplar
 
 from devops_api import __version__
-from devops_api.telemetry.catalogue import label_name
+from devops_api.telemetry.catalogue import Metric, label_name
 from devops_api.telemetry.histograms import Histogram, Series
+from devops_api.telemetry.instruments import Counter, Instruments, Observed
 
-_SCOPE = InstrumentationScope("devops_api", __version__)
+_SCOPE: Final = InstrumentationScope("devops_api", __version__)
+_CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
 
-class HistogramBridge:
-    """The histograms that join every collection; points start at the moment this was made."""
+class InstrumentBridge:
+    """Adds the points of our instruments to each collection, under a scope of their own.
 
-    def __init__(self, histograms: Sequence[Histogram]) -> None:
-        self.histograms = histograms
+    Cumulative points start when the bridge is created.
+    """
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
         self._started_ns = time_ns()
 
     def join(self, data: MetricsData) -> MetricsData:
-        """What the SDK collected, with the accumulators' points beside it."""
+        """Return what the SDK collected together with our points."""
         first, *others = data.resource_metrics
         now_ns = time_ns()
-        metrics = [self._make_metric(histogram, now_ns) for histogram in self.histograms]
-        # The OTLP exporter keeps one entry for each scope: ours must hold what the SDK collected under its name too.
-        own = [metric for entry in first.scope_metrics if entry.scope.name == _SCOPE.name for metric in entry.metrics]
-        rest = [entry for entry in first.scope_metrics if entry.scope.name != _SCOPE.name]
-        scopes = [*rest, ScopeMetrics(_SCOPE, [*own, *metrics], "")]
+        metrics = [self._make_numbers(numbers, now_ns) for numbers in self.instruments.numbers()]
+        metrics += [self._make_histogram(histogram, now_ns) for histogram in self.instruments.histograms()]
+        scopes = [*first.scope_metrics, ScopeMetrics(_SCOPE, metrics, "")]
         return MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *others])
 
-    def _make_metric(self, histogram: Histogram, now_ns: int) -> SdkMetric:
-        points = [self._make_point(series, now_ns) for series in histogram]
-        data = SdkHistogram(points, AggregationTemporality.CUMULATIVE)
-        return SdkMetric(histogram.metric.name, histogram.metric.help, histogram.metric.unit, data)
+    def _make_numbers(self, numbers: Counter | Observed, now_ns: int) -> SdkMetric:
+        metric = numbers.metric
+        points = [
+            NumberDataPoint(attributes, self._started_ns, now_ns, value) for attributes, value in numbers.points()
+        ]
+        if metric.kind == "gauge":
+            return _make_metric(metric, Gauge(points))
+        return _make_metric(metric, Sum(points, _CUMULATIVE, is_monotonic=metric.kind == "counter"))
 
-    def _make_point(self, series: Series, now_ns: int) -> HistogramDataPoint:
+    def _make_histogram(self, histogram: Histogram, now_ns: int) -> SdkMetric:
+        points = [self._make_histogram_point(series, now_ns) for series in histogram]
+        return _make_metric(histogram.metric, SdkHistogram(points, _CUMULATIVE))
+
+    def _make_histogram_point(self, series: Series, now_ns: int) -> HistogramDataPoint:
         counts, total = series.read()
         exemplars = [
             SdkExemplar({}, entry.value, entry.time_ns, int(entry.trace.span_id, 16), int(entry.trace.trace_id, 16))
@@ -75,42 +85,47 @@ class HistogramBridge:
             sum=total,
             bucket_counts=counts,
             explicit_bounds=series.bounds,
-            # Extremes are not kept: of all time they say little, and Prometheus has no place for them.
+            # Not kept: a minimum of all time says little, and Prometheus has no place for it.
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
             exemplars=exemplars,
         )
 
 
-class PrometheusReader(PrometheusMetricReader):
-    """Collects for the Prometheus exposition, from a registry of its own."""
+def _make_metric(metric: Metric, data: Any) -> SdkMetric:
+    return SdkMetric(metric.name, metric.help, metric.unit, data)
 
-    def __init__(self, accumulated: HistogramBridge) -> None:
-        self._accumulated = accumulated
+
+class PrometheusReader(PrometheusMetricReader):
+    """Collects for the Prometheus exposition. `registry` is its own and holds nothing else."""
+
+    def __init__(self, bridge: InstrumentBridge) -> None:
+        self._bridge = bridge
         registry = CollectorRegistry()
         super().__init__(scope_info_enabled=False, registry=registry)
         registry.unregister(self._collector)
         self.registry = CollectorRegistry()
-        self.registry.register(ExemplarCollector(self._collector, accumulated))
+        self.registry.register(ExemplarCollector(self._collector, bridge.instruments))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(self._accumulated.join(metrics_data), timeout_millis, **kwargs)
+        super()._receive_metrics(self._bridge.join(metrics_data), timeout_millis, **kwargs)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Nothing to let go of."""
+        """Do nothing: the registry is not global."""
 
 
 class ExemplarCollector:
-    """The exporter's collector, with exemplars put on the buckets they fell into."""
+    """The exporter's collector, with exemplars on the buckets of their observations, sorted by name."""
 
-    def __init__(self, collector: Any, accumulated: HistogramBridge) -> None:
+    def __init__(self, collector: Any, instruments: Instruments) -> None:
         self._collector = collector
-        self._accumulated = accumulated
+        self._instruments = instruments
 
     def collect(self) -> Iterator[Family]:
-        """The metric families."""
+        """Iterate over the metric families."""
         exemplars = dict(self._find_exemplars())
-        for family in self._collector.collect():
+        # Sorted, so that the exposition does not depend on which part of a service was created first.
+        for family in sorted(self._collector.collect(), key=lambda family: str(family.name)):
             if exemplars and family.type == "histogram":
                 family.samples = [
                     sample._replace(exemplar=exemplars.get((sample.name, _make_key(sample.labels))))
@@ -119,7 +134,7 @@ class ExemplarCollector:
             yield family
 
     def _find_exemplars(self) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], PrometheusExemplar]]:
-        for histogram in self._accumulated.histograms:
+        for histogram in self._instruments.histograms():
             name = f"{histogram.metric.prometheus_name}_bucket"
             for series in histogram:
                 if not series.exemplars:
@@ -132,83 +147,16 @@ class ExemplarCollector:
 
 
 def _make_key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """The labels without those that the exporter adds, empty, where only other series of the metric have them."""
+    """Return the labels without empty ones: the exporter adds those that only other series of the metric have."""
     return frozenset(item for item in labels.items() if item[1])
 
 
 class OtlpReader(PeriodicExportingMetricReader):
     """Collects for OTLP."""
 
-    def __init__(
-        self, exporter: MetricExporter, accumulated: HistogramBridge, interval_ms: float | None = None
-    ) -> None:
-        self._accumulated = accumulated
+    def __init__(self, exporter: MetricExporter, bridge: InstrumentBridge, interval_ms: float | None = None) -> None:
+        self._bridge = bridge
         super().__init__(exporter, export_interval_millis=interval_ms)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(self._accumulated.join(metrics_data), timeout_millis, **kwargs)
-
-
-class SpanQueue(BatchSpanProcessor):
-    """The SDK's bounded queue of spans, which tells of each that did not fit."""
-
-    def __init__(self, exporter: SpanExporter, on_drop: Callable[[int], None]) -> None:
-        super().__init__(exporter)
-        _tell_of_drops(self._batch_processor, on_drop)
-
-
-class LogRecordQueue(BatchLogRecordProcessor):
-    """The SDK's bounded queue of log records, which tells of each that did not fit."""
-
-    def __init__(self, exporter: LogRecordExporter, on_drop: Callable[[int], None]) -> None:
-        super().__init__(exporter)
-        _tell_of_drops(self._batch_processor, on_drop)
-
-
-def _tell_of_drops(processor: Any, on_drop: Callable[[int], None]) -> None:
-    queue = processor._queue  # noqa: SLF001 - see the module's docstring
-    processor._queue = _Queue(queue.maxlen, on_drop)  # noqa: SLF001
-
-
-class _Queue(deque[Any]):
-    """Tells of each element that its newest one pushes out.
-
-    To look whether it is full and then to add is one step, or too many are counted: the exporter's thread takes out.
-    """
-
-    def __init__(self, size: int, on_drop: Callable[[int], None]) -> None:
-        super().__init__((), size)
-        self._on_drop = on_drop
-        self._lock = Lock()
-
-    def appendleft(self, element: Any) -> None:
-        with self._lock:
-            if len(self) == self.maxlen:
-                self._on_drop(1)
-            super().appendleft(element)
-
-    def pop(self) -> Any:  # type: ignore[override]
-        with self._lock:
-            return super().pop()
-
-
-class CountingExporter:
-    """An OTLP exporter that hands over each batch that the collector did not take."""
-
-    def __init__(self, exporter: Any, on_failure: Callable[[Any], None]) -> None:
-        self._exporter = exporter
-        self._on_failure = on_failure
-
-    def export(self, batch: Iterable[Any], *arguments: Any, **options: Any) -> Any:
-        """Export a batch."""
-        try:
-            result = self._exporter.export(batch, *arguments, **options)
-        except Exception:
-            self._on_failure(batch)
-            raise
-        if result.name != "SUCCESS":
-            self._on_failure(batch)
-        return result
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._exporter, name)
+        super()._receive_metrics(self._bridge.join(metrics_data), timeout_millis, **kwargs)

@@ -1,9 +1,13 @@
-"""The text of `/metrics`: which format and coding a scraper wants, and the rendering of it."""
+"""The text of `/metrics`: the format and coding that a scraper prefers, rendered off the event loop."""
 
+import asyncio
 import gzip
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Final, NamedTuple
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -20,16 +24,47 @@ _RENDERERS: Final[dict[str, Callable[[CollectorRegistry], bytes]]] = {
 
 
 class Exposition(NamedTuple):
-    """One scrape's answer; `content_encoding` is empty where the body is plain, `size_bytes` what it was before."""
+    """The response to one scrape. `content_encoding` is empty for a plain body, `size_bytes` the size of that."""
 
     body: bytes
     content_type: str
     content_encoding: str
     size_bytes: int
 
+    def to_response(self) -> web.Response:
+        """Return the HTTP response."""
+        headers = {"Content-Type": self.content_type, "Vary": "Accept, Accept-Encoding"}
+        if self.content_encoding:
+            headers["Content-Encoding"] = self.content_encoding
+        return web.Response(body=self.body, headers=headers)
+
+
+class Renderer:
+    """Renders a registry in a thread of its own. `last_s` and `last_size_bytes` are those of the last exposition."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._thread = ThreadPoolExecutor(1, "metrics")
+        self.last_s = 0.0
+        self.last_size_bytes = 0
+
+    async def render(self, accept: str, accept_encoding: str) -> Exposition:
+        """Render the exposition that a scraper accepts."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, accept, accept_encoding)
+
+    def close(self) -> None:
+        """End the thread once it is idle."""
+        self._thread.shutdown(wait=False)
+
+    def _render(self, accept: str, accept_encoding: str) -> Exposition:
+        started = perf_counter()
+        exposition = render(self._registry, accept, accept_encoding)
+        self.last_s, self.last_size_bytes = perf_counter() - started, exposition.size_bytes
+        return exposition
+
 
 def render(registry: CollectorRegistry, accept: str, accept_encoding: str) -> Exposition:
-    """Collect and render; takes milliseconds, so call it off the event loop."""
+    """Collect and render. Takes milliseconds: call it off the event loop."""
     content_type = choose_format(accept)
     body = _RENDERERS[content_type](registry)
     if accepts_gzip(accept_encoding):
@@ -38,7 +73,7 @@ def render(registry: CollectorRegistry, accept: str, accept_encoding: str) -> Ex
 
 
 def choose_format(accept: str) -> str:
-    """OpenMetrics 1.0.0 where it is preferred to plain text, else plain text, which every scraper reads."""
+    """Choose OpenMetrics 1.0.0 if `Accept` prefers it to plain text, else plain text, which every scraper reads."""
     qualities = {TEXT: 0.0, OPENMETRICS: 0.0}
     for name, parameters, quality in parse_accept(accept):
         if name == "application/openmetrics-text" and parameters.get("version", "1.0.0") == "1.0.0":
@@ -49,6 +84,6 @@ def choose_format(accept: str) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is allowed (RFC 9110, 12.5.3)."""
+    """Tell whether gzip is acceptable (RFC 9110, 12.5.3)."""
     qualities = {name: quality for name, _, quality in parse_accept(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0

@@ -1,10 +1,8 @@
-"""Histograms that cost a request next to nothing: it appends what it observed to a list.
-
-What was appended is sorted into buckets some time later, many observations in one go, from any thread.
-"""
+"""Histograms that cost a request one append: observations are sorted into buckets later, many at once."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, MutableSequence
 from threading import Lock
 from time import time_ns
 from typing import NamedTuple
@@ -13,14 +11,14 @@ from devops_api.telemetry.catalogue import Metric
 
 
 class TraceIds(NamedTuple):
-    """Where a sampled request is found: 32 and 16 hexadecimal digits."""
+    """The trace and the span of a sampled request: 32 and 16 hexadecimal digits."""
 
     trace_id: str
     span_id: str
 
 
 class Exemplar(NamedTuple):
-    """An observation of a sampled request, and when it was made, in nanoseconds since 1970."""
+    """An observation of a sampled request; `time_ns` is its Unix time."""
 
     value: float
     trace: TraceIds
@@ -28,44 +26,49 @@ class Exemplar(NamedTuple):
 
 
 class Series:
-    """One histogram with one set of attributes; `counts` is by bucket, the last one above all bounds.
+    """A histogram's counts for one set of attributes. `counts` is by bucket; the last bucket is above all bounds.
 
-    `pending` holds what was observed since the last `fold`, always the same list; whoever is in a hurry appends to it.
+    `pending` holds the observations since the last fold. It is always the same sequence: hot paths may append to it.
     """
 
-    __slots__ = ("_folding", "attributes", "bounds", "counts", "exemplars", "pending", "total")
+    __slots__ = ("_fold_lock", "attributes", "bounds", "counts", "exemplars", "pending", "total")
 
-    def __init__(self, bounds: tuple[float, ...], attributes: Mapping[str, str | int]) -> None:
+    def __init__(
+        self,
+        bounds: tuple[float, ...],
+        attributes: Mapping[str, str | int],
+        pending: MutableSequence[float] | None = None,
+    ) -> None:
         self.attributes = attributes
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-        self.pending: list[float] = []
+        self.pending: MutableSequence[float] = [] if pending is None else pending
         self.exemplars: dict[int, Exemplar] = {}
-        self._folding = Lock()
+        self._fold_lock = Lock()
 
     def record(self, value: float, trace: TraceIds | None = None) -> None:
-        """Take an observation; the last sampled one of each bucket becomes its exemplar."""
+        """Record an observation. The last sampled one of each bucket becomes its exemplar."""
         self.pending.append(value)
         if trace is not None:
             self.exemplars[bisect_left(self.bounds, value)] = Exemplar(value, trace, time_ns())
 
     def fold(self) -> None:
-        """Count what is pending; what is appended meanwhile waits for the next time."""
-        with self._folding:
+        """Count the pending observations. Later ones wait for the next fold."""
+        with self._fold_lock:
             self._fold()
 
     def read(self) -> tuple[list[int], float]:
-        """Counts by bucket and the total, everything observed so far in both."""
-        with self._folding:
+        """Return the counts by bucket and the total of all observations so far."""
+        with self._fold_lock:
             self._fold()
             return self.counts[:], self.total
 
     def _fold(self) -> None:
-        values = self.pending[:]
+        values = list(self.pending)
         del self.pending[: len(values)]
         self.total += sum(values)
-        if max(values, default=0.0) <= self.bounds[0]:  # As most are, and then there is nothing to sort.
+        if max(values, default=0.0) <= self.bounds[0]:  # Most observations are in the first bucket: no need to sort.
             self.counts[0] += len(values)
             return
         values.sort()
@@ -80,44 +83,27 @@ class Series:
 
 
 class Histogram:
-    """A metric of the catalogue and its series."""
+    """The series of a metric. With `is_silent` they keep nothing."""
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, *, is_silent: bool = False) -> None:
         self.metric = metric
+        self._is_silent = is_silent
         self._series: list[Series] = []
 
     def open_series(self, attributes: Mapping[str, str | int] | None = None) -> Series:
-        """A new series. ValueError where the catalogue does not know an attribute or its value."""
-        for name, value in (attributes or {}).items():
-            allowed = self.metric.attributes.get(name, ())
-            if allowed is not None and value not in allowed:
-                raise ValueError(f"{self.metric.name} has no {name}={value}")
+        """Open a new series. ValueError: the metric does not declare an attribute or its value."""
+        self.metric.check(attributes or {})
+        if self._is_silent:
+            return Series(self.metric.buckets, attributes or {}, pending=deque(maxlen=0))
         series = Series(self.metric.buckets, attributes or {})
         self._series.append(series)
         return series
 
     def fold(self) -> None:
-        """Count what is pending."""
+        """Count the pending observations of all series."""
         for series in tuple(self._series):
             if series.pending:
                 series.fold()
 
     def __iter__(self) -> Iterator[Series]:
         return iter(tuple(self._series))
-
-
-class Count:
-    """A total that grows; shown at collection by an observable counter."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def add(self, number: int) -> None:
-        """Count `number` more."""
-        self.value += number
-
-    def read(self) -> int:
-        """The total."""
-        return self.value

@@ -1,18 +1,15 @@
-"""What OpenTelemetry's own packages bring: the resource, request spans, metrics of the process."""
+"""What OpenTelemetry's own packages provide: the resource, and metrics of the process."""
 
 import os
 import uuid
-import warnings
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor, create_aiohttp_middleware
 from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
 
-from devops_api import __version__
+from devops_api.identity import Identity
 
 _PROCESS_METRICS: Final[dict[str, list[str] | None]] = {
     "process.cpu.time": ["user", "system"],
@@ -23,36 +20,25 @@ _PROCESS_METRICS: Final[dict[str, list[str] | None]] = {
 
 
 def choose_conventions() -> None:
-    """Have the HTTP conventions that are stable; the first instrumentation of a process reads it once for all."""
+    """Choose the stable HTTP conventions. The first instrumentation of a process reads the variable once for all."""
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
 
-def create_resource(environment: Mapping[str, str]) -> Resource:
-    """What the service is called; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME have the last word."""
+def create_resource(identity: Identity, environment: Mapping[str, str]) -> Resource:
+    """Describe the service. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME take precedence."""
     defaults = {
-        "service.name": environment.get("OTEL_SERVICE_NAME") or "devops-api",
-        "service.version": __version__,
+        "service.name": environment.get("OTEL_SERVICE_NAME") or identity.name,
+        "service.version": identity.version,
         "service.instance.id": str(uuid.uuid4()),
     }
     return Resource.create(defaults | dict(OTELResourceDetector().detect().attributes))
 
 
-def create_middleware(tracers: TracerProvider) -> Any:
-    """The middleware that makes request spans.
-
-    It depends on globals that only `instrument()` sets (open-telemetry/opentelemetry-python-contrib#2859); its own
-    metrics go nowhere.
-    """
-    instrumentor = AioHttpServerInstrumentor()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        instrumentor.instrument(skip_dep_check=True)
-        instrumentor.uninstrument()
-    return create_aiohttp_middleware(tracer_provider=tracers)
-
-
 def observe_process(provider: MeterProvider) -> None:
-    """Process and CPython metrics; the instrumentor is a singleton, and a process may hold more than one service."""
+    """Record process and CPython metrics.
+
+    The instrumentor is a singleton that refuses a second service in a process; uninstrumenting it keeps the metrics.
+    """
     instrumentor = SystemMetricsInstrumentor(config=_PROCESS_METRICS)
     instrumentor.instrument(meter_provider=provider, skip_dep_check=True)
     instrumentor.uninstrument()

@@ -1,9 +1,9 @@
-"""OTLP over HTTP for each signal that has an endpoint: bounded queues, losses counted, exit not held up."""
+"""OTLP over HTTP for each signal that has an endpoint: bounded queues, counted losses, a bounded exit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry._logs import Logger, SeverityNumber
@@ -11,17 +11,17 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor
 
 from devops_api.logs.formats import Line
 from devops_api.logs.writer import FormattedLine, Sink
-from devops_api.telemetry.bridge import CountingExporter, HistogramBridge, LogRecordQueue, OtlpReader, SpanQueue
-from devops_api.telemetry.catalogue import DROPS, SIGNALS
-from devops_api.telemetry.histograms import Count
+from devops_api.telemetry.bridge import InstrumentBridge, OtlpReader
+from devops_api.telemetry.catalogue import EXPORT_FAILURES, LOG_RECORDS_DROPPED, SPANS_DROPPED
+from devops_api.telemetry.instruments import Counter, Instruments
+from devops_api.telemetry.queues import CountingExporter, LogRecordQueue, SpanQueue
 
 DEFAULT_TIMEOUT_S: Final = 10.0
+Shutdown = Callable[[int], object]  # is given the milliseconds that it may take
 _SEVERITIES: Final = {
     10: SeverityNumber.DEBUG,
     20: SeverityNumber.INFO,
@@ -30,61 +30,52 @@ _SEVERITIES: Final = {
 }
 
 
-class Pipelines(NamedTuple):
-    """What was set up: a part is None where its signal has no endpoint."""
-
-    spans: SpanProcessor | None
-    metrics: MetricReader | None
-    log_sink: Sink | None
-    shutdowns: Sequence[Callable[[int], object]]
+def open_span_queue(environment: Mapping[str, str], instruments: Instruments) -> SpanQueue | None:
+    """Start exporting spans; None without an endpoint."""
+    dropped = instruments.counter(SPANS_DROPPED)
+    exporter = _create_exporter(OTLPSpanExporter, "traces", environment, instruments, dropped)
+    return None if exporter is None else SpanQueue(exporter, lambda number: dropped.add(number, "queue_full"))
 
 
-class Losses:
-    """What the collector did not get: exports by signal, spans and log records by reason."""
-
-    def __init__(self) -> None:
-        self.exports = {signal: Count() for signal in SIGNALS}
-        self.spans = {reason: Count() for reason in DROPS}
-        self.log_records = {reason: Count() for reason in DROPS}
+def open_metric_reader(environment: Mapping[str, str], bridge: InstrumentBridge) -> OtlpReader | None:
+    """Create a reader that exports metrics; None without an endpoint."""
+    exporter = _create_exporter(OTLPMetricExporter, "metrics", environment, bridge.instruments)
+    interval_ms = environment.get("OTEL_METRIC_EXPORT_INTERVAL")
+    return None if exporter is None else OtlpReader(exporter, bridge, float(interval_ms) if interval_ms else None)
 
 
-def open_pipelines(
-    environment: Mapping[str, str], resource: Resource, accumulated: HistogramBridge, losses: Losses
-) -> Pipelines:
-    """Start exporting what the environment gives an endpoint for."""
+def open_log_provider(
+    environment: Mapping[str, str], resource: Resource, instruments: Instruments
+) -> LoggerProvider | None:
+    """Start exporting log records; None without an endpoint."""
+    dropped = instruments.counter(LOG_RECORDS_DROPPED)
+    exporter = _create_exporter(OTLPLogExporter, "logs", environment, instruments, dropped)
+    if exporter is None:
+        return None
+    provider = LoggerProvider(resource, shutdown_on_exit=False)
+    provider.add_log_record_processor(LogRecordQueue(exporter, lambda number: dropped.add(number, "queue_full")))
+    return provider
 
-    def create(exporter_class: Any, signal: str, not_taken: Count | None = None) -> Any:
-        endpoint = find_endpoint(environment, signal)
-        if endpoint is None:
-            return None
 
-        def count(batch: Any) -> None:
-            losses.exports[signal].add(1)
-            if not_taken is not None:
-                not_taken.add(len(batch))
+def create_log_sink(provider: LoggerProvider, instruments: Instruments) -> Sink:
+    """Create a sink that makes log records of log lines."""
+    logger = provider.get_logger("devops_api")
+    dropped = instruments.counter(LOG_RECORDS_DROPPED)
 
-        return CountingExporter(exporter_class(endpoint=endpoint, timeout=_find_timeout_s(environment, signal)), count)
+    def send(lines: Sequence[FormattedLine]) -> None:
+        for line, document in lines:
+            if str(document.get("logger", "")).startswith("opentelemetry"):
+                continue  # An exporter that logs its failed exports must not cause further exports.
+            try:
+                _emit(logger, line, document)
+            except Exception:  # noqa: BLE001 - the fields can be anything, and the log continues
+                dropped.add(1, "not_taken")
 
-    shutdowns: list[Callable[[int], object]] = []
-    spans = metrics = sink = None
-    if (exporter := create(OTLPSpanExporter, "traces", losses.spans["not_taken"])) is not None:
-        spans = SpanQueue(exporter, losses.spans["queue_full"].add)
-        # The queue's own shutdown has no time limit to give; the thread that it waits in has.
-        shutdowns.append(lambda _: spans.shutdown())  # type: ignore[no-untyped-call]
-    if (exporter := create(OTLPMetricExporter, "metrics")) is not None:
-        interval_ms = environment.get("OTEL_METRIC_EXPORT_INTERVAL")
-        metrics = OtlpReader(exporter, accumulated, float(interval_ms) if interval_ms else None)
-        shutdowns.append(lambda timeout_ms: metrics.shutdown(timeout_millis=timeout_ms))
-    if (exporter := create(OTLPLogExporter, "logs", losses.log_records["not_taken"])) is not None:
-        provider = LoggerProvider(resource, shutdown_on_exit=False)
-        provider.add_log_record_processor(LogRecordQueue(exporter, losses.log_records["queue_full"].add))
-        sink = _create_sink(provider, losses.log_records["not_taken"])
-        shutdowns.append(lambda _: provider.shutdown())
-    return Pipelines(spans, metrics, sink, shutdowns)
+    return send
 
 
 def find_endpoint(environment: Mapping[str, str], signal: str) -> str | None:
-    """Where a signal goes; None where it goes nowhere (`OTEL_TRACES_EXPORTER=none` and its like)."""
+    """Return the endpoint of a signal; None without one, or with `OTEL_TRACES_EXPORTER=none` and the like."""
     if environment.get(f"OTEL_{signal.upper()}_EXPORTER") == "none":
         return None
     if own := environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"):
@@ -93,8 +84,8 @@ def find_endpoint(environment: Mapping[str, str], signal: str) -> str | None:
     return f"{base.rstrip('/')}/v1/{signal}" if base else None
 
 
-def shut_down(shutdowns: Sequence[Callable[[int], object]], timeout_s: float) -> None:
-    """Flush all at once for at most `timeout_s`; what is not sent then is lost, for a collector may be dead."""
+def shut_down(shutdowns: Sequence[Shutdown], timeout_s: float) -> None:
+    """Flush all at once for at most `timeout_s`. What is not sent by then is lost: a collector may be dead."""
     deadline = monotonic() + timeout_s
     threads = [Thread(target=shutdown, args=(int(timeout_s * 1e3),), daemon=True) for shutdown in shutdowns]
     for thread in threads:
@@ -103,24 +94,30 @@ def shut_down(shutdowns: Sequence[Callable[[int], object]], timeout_s: float) ->
         thread.join(max(deadline - monotonic(), 0))
 
 
+def _create_exporter(
+    exporter_class: Any,
+    signal: str,
+    environment: Mapping[str, str],
+    instruments: Instruments,
+    dropped: Counter | None = None,
+) -> Any:
+    """Create an exporter that counts what the collector does not accept; None without an endpoint."""
+    failures = instruments.counter(EXPORT_FAILURES)
+    endpoint = find_endpoint(environment, signal)
+    if endpoint is None:
+        return None
+
+    def count(batch: Any) -> None:
+        failures.add(1, signal)
+        if dropped is not None:
+            dropped.add(len(batch), "not_taken")
+
+    return CountingExporter(exporter_class(endpoint=endpoint, timeout=_find_timeout_s(environment, signal)), count)
+
+
 def _find_timeout_s(environment: Mapping[str, str], signal: str) -> float:
     own = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT")
     return float(own or environment.get("OTEL_EXPORTER_OTLP_TIMEOUT") or DEFAULT_TIMEOUT_S)
-
-
-def _create_sink(provider: LoggerProvider, not_taken: Count) -> Sink:
-    logger = provider.get_logger("devops_api")
-
-    def send(described: Sequence[FormattedLine]) -> None:
-        for line, document in described:
-            if str(document.get("logger", "")).startswith("opentelemetry"):
-                continue  # An exporter that complains of its exports must not make more of them.
-            try:
-                _emit(logger, line, document)
-            except Exception:  # noqa: BLE001 - fields are anything, and the log goes on
-                not_taken.add(1)
-
-    return send
 
 
 def _emit(logger: Logger, line: Line, document: Mapping[str, Any]) -> None:
@@ -140,8 +137,8 @@ def _create_context(line: Line) -> Any:
         return None
     span_id = int(line.span_id, 16) if line.span_id else 0
     flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if line.span_id else trace.TraceFlags.DEFAULT)
-    place = trace.SpanContext(int(line.trace_id, 16), span_id, is_remote=False, trace_flags=flags)
-    return trace.set_span_in_context(trace.NonRecordingSpan(place))
+    context = trace.SpanContext(int(line.trace_id, 16), span_id, is_remote=False, trace_flags=flags)
+    return trace.set_span_in_context(trace.NonRecordingSpan(context))
 
 
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,280 +1,240 @@
-"""OpenTelemetry for the service: what is measured, which requests are traced, and the text of `/metrics`.
+"""OpenTelemetry for a service: create it with `create_telemetry`, hand it to the parts, and start it with the loop.
 
-Each request pays for a comparison (is it sampled?) and for appending what it observed to lists; everything else happens
-later, many observations in one go, or off the event loop.
+A request pays for the decision to sample and for appending what it observed to lists. Everything else happens later,
+for many observations at once, or off the event loop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from time import perf_counter
-from typing import Any, Final
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
-from aiohttp import web
-from opentelemetry import trace
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from prometheus_client import CollectorRegistry
 
-from devops_api import __version__
-from devops_api.errors import ProblemError
 from devops_api.identity import Identity
 from devops_api.logs.writer import Logs
-from devops_api.telemetry import catalogue as catalogue
-from devops_api.telemetry.bridge import HistogramBridge, PrometheusReader
-from devops_api.telemetry.catalogue import Metric
-from devops_api.telemetry.exposition import Exposition, render
-from devops_api.telemetry.histograms import Count, Histogram, TraceIds
-from devops_api.telemetry.instrumentation import (
-    choose_conventions,
-    create_middleware,
-    create_resource,
-    observe_process,
+from devops_api.telemetry.catalogue import (
+    LOG_DROPPED,
+    REQUEST_DURATION,
+    REQUEST_SIZE,
+    RESPONSE_SIZE,
+    SAMPLES_CAPPED,
+    SCRAPE_DURATION,
+    SCRAPE_SIZE,
+    Metric,
+    create_service_metrics,
 )
-from devops_api.telemetry.otlp import Losses, open_pipelines, shut_down
-from devops_api.telemetry.requests import RouteTelemetry, SilentRoute, create_request_histograms
-from devops_api.telemetry.sampling import Sampler, create_trace_ids, trace_id_of
+from devops_api.telemetry.exposition import Exposition, Renderer, render
+from devops_api.telemetry.histograms import Histogram
+from devops_api.telemetry.instruments import Attributes, Counter, Instruments, Read
+from devops_api.telemetry.otlp import shut_down
+from devops_api.telemetry.requests import INITIAL_FAILURES, RequestPipeline, RouteTelemetry, SilentRoute
+from devops_api.telemetry.sampling import Sampler
+from devops_api.telemetry.sdk import Sdk, open_sdk
+from devops_api.telemetry.spans import handle_without_span
 
-__all__ = ["Telemetry", "TraceIds", "create_telemetry", "create_trace_ids", "trace_id_of"]
-
-LOOP_PROBE_S: Final = 0.05
+FOLD_S: Final = 0.05
 REFRESH_S: Final = 5.0
-_REASONS: Final = dict(zip((400, 422, 409, 412, 413), catalogue.REJECTION_REASONS, strict=True))
-
-Read = Callable[[], float]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Refresh = Callable[[], Awaitable[object]]
+_logger = logging.getLogger(__name__)
 
 
-class WriterTelemetry:
-    """The store's writer, observed in its own thread."""
+class RecordingTelemetry:
+    """Everything that a service measures. Belongs to one event loop.
 
-    def __init__(self, wait: Histogram, commit: Histogram, size: Histogram) -> None:
-        self._wait, self._commit, self._size = wait.open_series(), commit.open_series(), size.open_series()
+    `makes_spans` is False without an endpoint for traces: sampled requests have ids all the same.
+    """
 
-    def batch(self, size: int, wait_s: float, commit_s: float) -> None:
-        """Count a commit of `size` changes, the first of which waited `wait_s`."""
-        self._size.record(size)
-        self._wait.record(wait_s)
-        self._commit.record(commit_s)
-
-
-class Telemetry:
-    """Everything that is measured. Belongs to one event loop, but for the writer's part."""
+    is_silent = False
 
     def __init__(
         self,
-        identity: Identity,
-        environment: Mapping[str, str],
-        logs: Logs,
+        instruments: Instruments,
+        sampler: Sampler,
+        sdk: Sdk,
         *,
-        forced_samples_per_s: int,
+        loop_delay: Metric,
+        logs: Logs | None,
         flush_timeout_s: float,
     ) -> None:
-        self.is_disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
-        self.makes_spans = False  # Where nobody takes them, the ids of a sampled request are enough.
-        self.traced_in_flight = 0
-        self.items_created, self.items_updated, self.items_deleted, self.items_imported = (Count() for _ in range(4))
-        self.items_rejected = {reason: Count() for reason in catalogue.REJECTION_REASONS}
-        self.losses = Losses()
-        self._requests = create_request_histograms()
-        self.store_operations = Histogram(catalogue.STORE_DURATION)
-        self._loop_delay = Histogram(catalogue.LOOP_DELAY)
-        writer = [Histogram(m) for m in (catalogue.WRITER_WAIT, catalogue.WRITER_COMMIT, catalogue.WRITER_BATCH)]
-        self.writer = WriterTelemetry(*writer)
-        self._histograms = (*self._requests, self.store_operations, self._loop_delay, *writer)
-        self._routes: dict[str, RouteTelemetry] = {}
-        self._sampler = Sampler(environment, forced_samples_per_s)
-        self.sample: Callable[[str | None], bool] = _never if self.is_disabled else self._sampler.sample
-        self.sample_ratio = 0.0 if self.is_disabled else self._sampler.ratio
-        self._observed: dict[str, list[tuple[dict[str, str], Read]]] = {}
-        self._refreshers: list[Callable[[], Awaitable[object]]] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._renderer = ThreadPoolExecutor(1, "metrics")
-        self._flush_s = flush_timeout_s
-        self._last = Exposition(b"", "", "", 0)
-        self._last_s = 0.0
+        self._instruments = instruments
+        self._sdk = sdk
         self._logs = logs
-        if self.is_disabled:
-            self._registry = CollectorRegistry()
-            self._shutdowns: Any = ()
-            return
-        choose_conventions()
-        resource = create_resource(environment)
-        accumulated = HistogramBridge(self._histograms)
-        reader = PrometheusReader(accumulated)
-        pipelines = open_pipelines(environment, resource, accumulated, self.losses)
-        self._registry = reader.registry
-        self._shutdowns = pipelines.shutdowns
-        logs.sink = pipelines.log_sink
-        readers = [reader, *([pipelines.metrics] if pipelines.metrics else [])]
-        provider = MeterProvider(readers, resource, shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter())
-        self._meter = provider.get_meter("devops_api", __version__)
-        if pipelines.spans is not None:
-            # The decision to sample is made before the tracer is asked.
-            tracers = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
-            tracers.add_span_processor(pipelines.spans)
-            self._tracer = tracers.get_tracer("devops_api", __version__)
-            self._middleware = create_middleware(tracers)
-            self.makes_spans = True
-        observe_process(provider)
-        self._observe_own()
+        self._flush_timeout_s = flush_timeout_s
+        self._loop_delay = instruments.histogram(loop_delay).open_series()
+        self._requests = RequestPipeline(
+            sampler.sample,
+            handle_without_span if sdk.spans is None else sdk.spans.handle,
+            *map(instruments.histogram, (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)),
+        )
+        self._routes: dict[str, RouteTelemetry] = {}
+        self._refreshers: list[Refresh] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renderer = Renderer(sdk.registry)
+        self.makes_spans = sdk.spans is not None
+        self.observe(SCRAPE_DURATION, lambda: self._renderer.last_s)
+        self.observe(SCRAPE_SIZE, lambda: self._renderer.last_size_bytes)
 
-    def bind_route(self, route: str) -> RouteTelemetry:
-        """What counts the requests of a route."""
-        if route not in self._routes:
-            self._routes[route] = SilentRoute() if self.is_disabled else RouteTelemetry(self._requests, route)
-        return self._routes[route]
+    @property
+    def traced_in_flight(self) -> int:
+        """Number of requests in progress that have a span."""
+        return 0 if self._sdk.spans is None else self._sdk.spans.in_flight
 
-    async def trace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request within a span of its own; without one where its `Host` is none, for a span tells the URL."""
-        try:
-            _ = request.url
-        except ValueError:
-            return await handler(request)
-        self.traced_in_flight += 1
-        try:
-            response: web.StreamResponse = await self._middleware(request, handler)
-        finally:
-            self.traced_in_flight -= 1
-        return response
+    def counter(self, metric: Metric) -> Counter:
+        """Return the counter of a metric; its series exist, at 0, from the first call on."""
+        return self._instruments.counter(metric)
 
-    def current_trace(self) -> TraceIds | None:
-        """The trace and the span that are being recorded; None where the instrumentation made none."""
-        place = trace.get_current_span().get_span_context()
-        if not place.is_valid:
-            return None
-        return TraceIds(trace.format_trace_id(place.trace_id), trace.format_span_id(place.span_id))
+    def histogram(self, metric: Metric) -> Histogram:
+        """Return the histogram of a metric."""
+        return self._instruments.histogram(metric)
 
-    @contextmanager
-    def start_store_span(self, operation: str) -> Iterator[None]:
-        """A child of the request's span, where it has one; it carries the type of what is raised within.
+    def observe(self, metric: Metric, read: Read, attributes: Attributes | None = None) -> None:
+        """Call `read` for the value of a gauge or a total at each collection, in another thread."""
+        self._instruments.observe(metric, read, attributes)
 
-        It is not made the current span, which would cost as much again: a store has no children of its own.
-        """
-        if not trace.get_current_span().is_recording():
-            yield
-            return
-        attributes = {"db.system.name": "sqlite", "db.operation.name": operation, "db.collection.name": "items"}
-        span = self._tracer.start_span(f"{operation} items", kind=trace.SpanKind.CLIENT, attributes=attributes)
-        try:
-            yield
-        except BaseException as error:
-            span.set_attribute("error.type", type(error).__qualname__)
-            span.set_status(trace.StatusCode.ERROR)
-            raise
-        finally:
-            span.end()
-
-    def observe(self, metric: Metric, read: Read, attributes: Mapping[str, str] | None = None) -> None:
-        """Ask `read` for a gauge's or a total's value at each collection, in another thread."""
-        if self.is_disabled:
-            return
-        entries = self._observed.setdefault(metric.name, [])
-        entries.append((dict(attributes or {}), read))
-        if len(entries) > 1:
-            return
-
-        def answer(_: CallbackOptions) -> Iterator[Observation]:
-            for labels, ask in entries:
-                with suppress(OSError):  # What cannot be asked now is left out.
-                    yield Observation(ask(), labels)
-
-        create = {
-            "counter": self._meter.create_observable_counter,
-            "updowncounter": self._meter.create_observable_up_down_counter,
-            "gauge": self._meter.create_observable_gauge,
-        }[metric.kind]
-        create(metric.name, [answer], metric.unit, metric.help)
-
-    def count_rejection(self, error: ProblemError) -> None:
-        """Count what changed nothing because of what it asked."""
-        reason = _REASONS.get(error.status)
-        if reason is not None:
-            self.items_rejected[reason].add(1)
-
-    def refresh_with(self, refresh: Callable[[], Awaitable[object]]) -> None:
-        """Await `refresh` before each scrape, for values that must be asked for on the loop."""
+    def refresh_with(self, refresh: Refresh) -> None:
+        """Await `refresh` before each scrape and every five seconds, for values that only the loop can read."""
         self._refreshers.append(refresh)
 
+    def bind_route(
+        self,
+        path: str,
+        initial: Iterable[tuple[str, int]] = (),
+        failures: Iterable[tuple[int, str]] = INITIAL_FAILURES,
+    ) -> RouteTelemetry:
+        """Return what records the requests of a route.
+
+        A series exists from the first scrape for each method and status of `initial`, and for each failure of those
+        methods.
+        """
+        if path not in self._routes:
+            self._routes[path] = RouteTelemetry(self._requests, path)
+        route, failures = self._routes[path], tuple(failures)
+        for method, status in initial:
+            route.open_series(method, status)
+            for failure, error_type in failures:
+                route.open_series(method, failure, error_type)
+        return route
+
+    def start_span(self, name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Make a child of the request's span, if it has one. An error within sets its `error.type`."""
+        return nullcontext() if self._sdk.spans is None else self._sdk.spans.start_span(name, attributes)
+
     async def render(self, accept: str, accept_encoding: str) -> Exposition:
-        """The exposition that a scraper accepts."""
+        """Render the exposition that a scraper accepts."""
         await self._refresh()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._renderer, self._render, accept, accept_encoding)
+        return await self._renderer.render(accept, accept_encoding)
 
     def start(self) -> None:
-        """Begin to watch the running event loop."""
-        if not self.is_disabled:
-            self._tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._refresh_regularly())]
+        """Begin to fold observations, to refresh values and to measure the delay of the running event loop."""
+        self._tasks = [asyncio.create_task(self._fold_regularly()), asyncio.create_task(self._refresh_regularly())]
 
     def stop(self) -> None:
-        """Send what is not yet sent, for a bounded time, and let go."""
+        """Export what is pending, for a bounded time, and stop. Blocks."""
         for task in self._tasks:
             task.cancel()
-        self._logs.sink = None
-        shut_down(self._shutdowns, self._flush_s)
-        self._renderer.shutdown(wait=False)
-
-    def _render(self, accept: str, accept_encoding: str) -> Exposition:
-        started = perf_counter()
-        self._last = render(self._registry, accept, accept_encoding)
-        self._last_s = perf_counter() - started
-        return self._last
+        if self._logs is not None:
+            self._logs.sink = None
+        shut_down(self._sdk.shutdowns, self._flush_timeout_s)
+        self._renderer.close()
 
     async def _refresh(self) -> None:
         for refresh in self._refreshers:
             try:
                 await refresh()
-            except Exception as error:  # noqa: BLE001 - what is known otherwise is shown all the same
-                self._logs.emit("metrics_stale", error=error)
+            except Exception as error:
+                if self._logs is None:
+                    _logger.exception("A metric could not be refreshed and shows its last value")
+                else:
+                    self._logs.emit("metrics_stale", error=error)
 
     async def _refresh_regularly(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
             await self._refresh()
 
-    async def _probe(self) -> None:
-        delay = self._loop_delay.open_series()
+    async def _fold_regularly(self) -> None:
+        """Fold all observations in turn; how late each turn begins is the delay of the event loop."""
         loop = asyncio.get_running_loop()
         while True:
-            due_s = loop.time() + LOOP_PROBE_S
-            await asyncio.sleep(LOOP_PROBE_S)
-            delay.record(max(loop.time() - due_s, 0.0))
-            for histogram in self._histograms:
+            due_s = loop.time() + FOLD_S
+            await asyncio.sleep(FOLD_S)
+            self._loop_delay.record(max(loop.time() - due_s, 0.0))
+            for histogram in self._instruments.histograms():
                 histogram.fold()
 
-    def _observe_own(self) -> None:
-        for metric, count in (
-            (catalogue.ITEMS_CREATED, self.items_created),
-            (catalogue.ITEMS_UPDATED, self.items_updated),
-            (catalogue.ITEMS_DELETED, self.items_deleted),
-            (catalogue.ITEMS_IMPORTED, self.items_imported),
-            (catalogue.SAMPLES_CAPPED, self._sampler.capped),
-        ):
-            self.observe(metric, count.read)
-        for reason, count in self.items_rejected.items():
-            self.observe(catalogue.ITEMS_REJECTED, count.read, {"reason": reason})
-        for reason in catalogue.DROPS:
-            self.observe(catalogue.SPANS_DROPPED, self.losses.spans[reason].read, {"reason": reason})
-            self.observe(catalogue.LOG_RECORDS_DROPPED, self.losses.log_records[reason].read, {"reason": reason})
-        for signal, count in self.losses.exports.items():
-            self.observe(catalogue.EXPORT_FAILURES, count.read, {"signal": signal})
-        self.observe(catalogue.LOG_DROPPED, lambda: self._logs.dropped)
-        self.observe(catalogue.SCRAPE_DURATION, lambda: self._last_s)
-        self.observe(catalogue.SCRAPE_SIZE, lambda: self._last.size_bytes)
+
+class SilentTelemetry:
+    """The telemetry of `OTEL_SDK_DISABLED=true`: takes everything and keeps nothing."""
+
+    is_silent = True
+    makes_spans = False
+    traced_in_flight = 0
+
+    def counter(self, metric: Metric) -> Counter:
+        """Return a counter that nobody reads."""
+        return Counter(metric)
+
+    def histogram(self, metric: Metric) -> Histogram:
+        """Return a histogram whose series keep nothing."""
+        return Histogram(metric, is_silent=True)
+
+    def observe(self, metric: Metric, read: Read, attributes: Attributes | None = None) -> None:
+        """Do nothing."""
+
+    def refresh_with(self, refresh: Refresh) -> None:
+        """Do nothing."""
+
+    def bind_route(
+        self,
+        path: str,  # noqa: ARG002
+        initial: Iterable[tuple[str, int]] = (),  # noqa: ARG002
+        failures: Iterable[tuple[int, str]] = (),  # noqa: ARG002
+    ) -> SilentRoute:
+        """Return what hands requests on."""
+        return SilentRoute()
+
+    def start_span(self, name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    async def render(self, accept: str, accept_encoding: str) -> Exposition:
+        """Render an exposition without metrics."""
+        return render(CollectorRegistry(), accept, accept_encoding)
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
 
 
-def _never(_: str | None) -> bool:
-    return False
+Telemetry = RecordingTelemetry | SilentTelemetry
 
 
 def create_telemetry(
-    identity: Identity, environment: Mapping[str, str], logs: Logs, *, forced_samples_per_s: int, flush_timeout_s: float
+    identity: Identity,
+    environment: Mapping[str, str],
+    logs: Logs | None = None,
+    *,
+    forced_samples_per_s: int,
+    flush_timeout_s: float,
 ) -> Telemetry:
-    """The telemetry that the environment asks for; its OTEL_ variables have been checked."""
-    return Telemetry(
-        identity, environment, logs, forced_samples_per_s=forced_samples_per_s, flush_timeout_s=flush_timeout_s
+    """Create the telemetry that the `OTEL_*` variables of the environment ask for.
+
+    Callers can force `forced_samples_per_s` traces a second by `traceparent`. Stopping takes at most `flush_timeout_s`.
+    With `logs`, log lines are exported too. ValueError: a variable is invalid.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return SilentTelemetry()
+    instruments = Instruments()
+    sampler = Sampler(environment, forced_samples_per_s, instruments.counter(SAMPLES_CAPPED))
+    sdk = open_sdk(identity, environment, instruments)
+    if logs is not None:
+        instruments.observe(LOG_DROPPED, lambda: logs.dropped)
+        logs.sink = sdk.log_sink
+    loop_delay = create_service_metrics(identity.metric_prefix).loop_delay
+    return RecordingTelemetry(
+        instruments, sampler, sdk, loop_delay=loop_delay, logs=logs, flush_timeout_s=flush_timeout_s
     )

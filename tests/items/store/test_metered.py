@@ -9,13 +9,13 @@ import pytest_asyncio
 from scrapes import OPENMETRICS, Scrape
 
 from devops_api.errors import ConflictError, NotFoundError, PreconditionFailedError, StoreUnavailableError
+from devops_api.items.metrics import STORE_OPERATIONS
 from devops_api.items.model import Item, ItemFields
-from devops_api.items.settings import Settings
-from devops_api.items.store.metered import MeteredStore
+from devops_api.items.settings import IDENTITY
+from devops_api.items.store.metered import MeteredStore, WriterTelemetry
 from devops_api.items.store.protocol import ItemQuery
 from devops_api.items.store.sqlite.store import open_sqlite_store
 from devops_api.logs.writer import open_logs
-from devops_api.telemetry.catalogue import STORE_OPERATIONS
 from devops_api.telemetry.pipeline import Telemetry, create_telemetry
 
 FIELDS = ItemFields("Test", 999)
@@ -44,8 +44,8 @@ class Metered:
 async def metered(tmp_path: Path) -> AsyncIterator[Metered]:
     with (tmp_path / "log").open("wb", buffering=0) as file:
         logs = open_logs("error", "json", file.fileno())
-        telemetry = create_telemetry(Settings(), {}, logs)
-        store = MeteredStore(open_sqlite_store(tmp_path / "items.db", observer=telemetry.writer), telemetry)
+        telemetry = create_telemetry(IDENTITY, {}, logs, forced_samples_per_s=10, flush_timeout_s=1)
+        store = MeteredStore(open_sqlite_store(tmp_path / "items.db", observer=WriterTelemetry(telemetry)), telemetry)
         metered = Metered(store, telemetry)
         yield metered
         if not metered.is_closed:

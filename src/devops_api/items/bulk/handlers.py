@@ -26,6 +26,7 @@ from devops_api.http.state import REQUEST_ID_HEADER, REQUEST_STATE
 from devops_api.items.bulk.exports import ENCODERS
 from devops_api.items.bulk.imports import CSV, NDJSON, Importer
 from devops_api.items.errors import ImportStoppedError
+from devops_api.items.metrics import ITEMS_CREATED, ITEMS_IMPORTED, ITEMS_REJECTED, ITEMS_UPDATED
 from devops_api.items.query import FILTER_PARAMETERS, read_query
 from devops_api.items.store.protocol import ItemStore
 from devops_api.telemetry.pipeline import Telemetry
@@ -55,6 +56,8 @@ class BulkHandlers:
     ) -> None:
         self._store = store
         self._telemetry = telemetry
+        self._imported = telemetry.counter(ITEMS_IMPORTED)
+        self._rejected = telemetry.counter(ITEMS_REJECTED)
         self._events = events
         self._admission = admission
         self._read_timeout_s = read_timeout_s
@@ -133,11 +136,11 @@ class BulkHandlers:
 
     def _account(self, request: web.Request, importer: Importer, *, is_complete: bool) -> None:
         report = importer.report
-        self._telemetry.items_created.add(report.created)
-        self._telemetry.items_updated.add(report.updated)
-        self._telemetry.items_imported.add(report.created + report.updated)
-        self._telemetry.items_rejected["conflict"].add(importer.conflicts)
-        self._telemetry.items_rejected["invalid"].add(report.rejected - importer.conflicts)
+        self._telemetry.counter(ITEMS_CREATED).add(report.created)
+        self._telemetry.counter(ITEMS_UPDATED).add(report.updated)
+        self._imported.add(report.created + report.updated)
+        self._rejected.add(importer.conflicts, "conflict")
+        self._rejected.add(report.rejected - importer.conflicts, "invalid")
         self._events.emit(
             "items_imported",
             request,

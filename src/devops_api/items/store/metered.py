@@ -5,13 +5,36 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any, TypeVar
 
+from devops_api.items.metrics import (
+    STORE_DURATION,
+    STORE_ERRORS,
+    STORE_OPERATIONS,
+    WRITER_BATCH,
+    WRITER_COMMIT,
+    WRITER_WAIT,
+)
 from devops_api.items.model import Item, ItemFields
 from devops_api.items.store.protocol import ChunkOutcome, Created, IdempotencyKey, ItemQuery, ItemStore, Page
-from devops_api.telemetry.catalogue import OTHER, STORE_ERRORS, STORE_OPERATIONS
+from devops_api.telemetry.catalogue import OTHER
 from devops_api.telemetry.histograms import Series
 from devops_api.telemetry.pipeline import Telemetry
 
 T = TypeVar("T")
+
+
+class WriterTelemetry:
+    """Records the commits of the store's writer, in the writer's thread."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._wait, self._commit, self._size = (
+            telemetry.histogram(metric).open_series() for metric in (WRITER_WAIT, WRITER_COMMIT, WRITER_BATCH)
+        )
+
+    def batch(self, size: int, wait_s: float, commit_s: float) -> None:
+        """Record a commit of `size` changes, the first of which waited `wait_s`."""
+        self._size.record(size)
+        self._wait.record(wait_s)
+        self._commit.record(commit_s)
 
 
 class MeteredStore:
@@ -21,6 +44,7 @@ class MeteredStore:
         self._store = store
         self._telemetry = telemetry
         self._makes_spans = telemetry.makes_spans
+        self._duration = telemetry.histogram(STORE_DURATION)
         self._done = {operation: self._open(operation) for operation in STORE_OPERATIONS}
         self._got = self._done["get"].pending
         unavailable = "StoreUnavailableError"
@@ -96,7 +120,10 @@ class MeteredStore:
         started = perf_counter()
         try:
             if self._telemetry.traced_in_flight:
-                with self._telemetry.start_store_span(operation):
+                with self._telemetry.start_span(
+                    f"{operation} items",
+                    {"db.system.name": "sqlite", "db.operation.name": operation, "db.collection.name": "items"},
+                ):
                     result = await work
             else:
                 result = await work
@@ -118,4 +145,4 @@ class MeteredStore:
         attributes: dict[str, str | int] = {"db.system.name": "sqlite", "db.operation.name": operation}
         if error_type is not None:
             attributes["error.type"] = error_type
-        return self._telemetry.store_operations.open_series(attributes)
+        return self._duration.open_series(attributes)

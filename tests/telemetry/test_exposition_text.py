@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 from conftest import Running, StartService
-from scrapes import OPENMETRICS
+from scrapes import OPENMETRICS, TRACE_ID, TRACEPARENT
 
 EXPECTED = Path(__file__).with_name("metrics.txt")
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ITEM = {"name": "Test", "price": 9.99, "sku": "a"}
 LINES = b'{"name": "One", "price": 1}\n{"name": "Two", "price": 2}\n{"price": 3}\nnonsense\n'
 JSON = {"Content-Type": "application/json"}
@@ -55,7 +54,7 @@ async def send_script(running: Running) -> None:
         ("POST", "/items", 400, {"data": b"{", "headers": JSON}),
         ("POST", "/items", 415, {"data": b"x"}),
         ("GET", path, 200, {}),
-        ("GET", path, 200, {"headers": {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}}),
+        ("GET", path, 200, {"headers": {"traceparent": TRACEPARENT}}),
         ("GET", path, 304, {"headers": {"If-None-Match": etag}}),
         ("HEAD", path, 200, {}),
         ("GET", "/items/none", 404, {}),
@@ -128,7 +127,7 @@ async def test_openmetrics_is_the_expected_text(scripted: Running) -> None:
     assert found == EXPECTED.read_text().splitlines()
     # Which bucket a request fell into is the clock's choice, so the one with a trace is looked for apart.
     marks = [(line.split("{")[0], mark[1]) for line in lines if (mark := EXEMPLAR.search(line))]
-    assert marks == [("http_server_request_duration_seconds_bucket", TRACE)]
+    assert marks == [("http_server_request_duration_seconds_bucket", TRACE_ID)]
 
 
 async def test_plain_text_says_the_same(scripted: Running) -> None:

@@ -13,11 +13,10 @@ from typing import NamedTuple, Self
 import aiohttp
 import pytest
 from processes import run_process
-from scrapes import Scrape, scrape
+from scrapes import TRACEPARENT, Scrape, scrape
 
 ITEM = b'{"name": "Test", "price": 9.99}'
 STATUS = ("http_request_method", "http_route", "http_response_status_code")
-TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 REPLY_S = 30
 BURST = 200  # requests, the last of which is nonsense
 STRANGE_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "LOCK", "SEARCH", "TRACE")

@@ -1,4 +1,4 @@
-"""Over the real routes, whatever becomes of a request: one count, under its route, status and time, sampled or not."""
+"""Whatever ends a request, it is counted once, with its route, status and time, sampled or not."""
 
 import asyncio
 import re
@@ -10,31 +10,18 @@ from typing import Any
 
 import pytest
 from conftest import Running, StartService
-from scrapes import DURATION, UNHEARD, scrape
+from connections import connect
+from scrapes import DURATION, TRACEPARENT, UNHEARD, scrape
 
 ITEM = {"name": "Test", "price": 9.99}
-PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ANSWER = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 GET = b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n"
 UPLOAD = b"POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
 
-@asynccontextmanager
-async def connect(running: Running) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection of one's own."""
-    host, port = running.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
 async def send(running: Running, data: bytes) -> bytes:
-    """What comes back for these bytes, and for the end of the stream once they were read."""
-    async with connect(running) as (reader, writer):
+    """Send bytes, then the end of the stream, and return what comes back."""
+    async with connect(running.url) as (reader, writer):
         writer.write(data)
         answer = b""
         with suppress(TimeoutError):
@@ -45,9 +32,9 @@ async def send(running: Running, data: bytes) -> bytes:
 
 
 async def count(running: Running) -> dict[tuple[str, ...], int]:
-    """What is counted once nothing is added any more; scrapes and fault plans left out."""
+    """Return the counts once they no longer change, without scrapes and fault plans."""
     found, before, deadline = await scrape(running.client), -1, monotonic() + 5
-    while found.count_requests() - 1 != before and monotonic() < deadline:  # The last scrape is counted by now.
+    while found.count_requests() - 1 != before and monotonic() < deadline:  # without the previous scrape
         before = found.count_requests()
         await asyncio.sleep(0.15)
         found = await scrape(running.client)
@@ -55,13 +42,13 @@ async def count(running: Running) -> dict[tuple[str, ...], int]:
 
 
 async def plan(running: Running, **faults: Any) -> None:
-    """Make things go wrong from now on."""
+    """Inject faults from now on."""
     async with running.client.put("/faults", json=faults) as reply:
         assert reply.status == 200
 
 
 async def read_time(running: Running, **labels: str) -> float:
-    """The seconds that requests took together."""
+    """Return the seconds that the requests took together."""
     return (await scrape(running.client)).sum(f"{DURATION}_sum", **labels)
 
 
@@ -71,7 +58,7 @@ async def test_sampled_requests_are_counted_like_others(
 ) -> None:
     running = await start_service(environment, forced_samples_per_s=1_000)
     client = running.client
-    for headers in ({}, {"traceparent": PARENT}):
+    for headers in ({}, {"traceparent": TRACEPARENT}):
         async with client.post("/items", json=ITEM, headers=headers) as reply:
             path, etag = reply.headers["Location"], reply.headers["ETag"]
         for method, where, extra in (
@@ -99,8 +86,8 @@ async def test_sampled_requests_are_counted_like_others(
     }
 
 
-@pytest.mark.parametrize("headers", [{}, {"traceparent": PARENT}])
-async def test_a_hundred_failures_are_a_hundred(start_service: StartService, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", [{}, {"traceparent": TRACEPARENT}])
+async def test_each_of_a_hundred_failures_is_counted(start_service: StartService, headers: dict[str, str]) -> None:
     running = await start_service(faults=True, forced_samples_per_s=50)
     await plan(running, error_ratio=1)
     for _ in range(100):
@@ -109,7 +96,7 @@ async def test_a_hundred_failures_are_a_hundred(start_service: StartService, hea
     assert await count(running) == {("GET", "/items", "500", "InjectedFaultError"): 100}
 
 
-async def test_a_request_that_takes_too_long_is_a_504_of_that_time(start_service: StartService) -> None:
+async def test_a_request_that_exceeds_its_time_is_a_504_with_that_time(start_service: StartService) -> None:
     running = await start_service(faults=True, request_timeout_s=0.3)
     await plan(running, latency_ms=10_000, route="/items/{id}")
     async with running.client.get("/items/none") as reply:
@@ -118,19 +105,19 @@ async def test_a_request_that_takes_too_long_is_a_504_of_that_time(start_service
     assert 0.3 <= await read_time(running, http_response_status_code="504") < 2
 
 
-async def test_a_body_that_does_not_come_is_a_408_of_that_time(start_service: StartService) -> None:
+async def test_a_body_that_does_not_arrive_is_a_408_with_that_time(start_service: StartService) -> None:
     running = await start_service(request_timeout_s=0.3)
-    async with connect(running) as (reader, writer):
+    async with connect(running.url) as (reader, writer):
         writer.write(UPLOAD + b"Content-Length: 10\r\n\r\n{")
         assert b" 408 " in await reader.readline()
     assert await count(running) == {("POST", "/items", "408", ""): 1}
     assert 0.3 <= await read_time(running, http_response_status_code="408") < 2
 
 
-async def test_a_client_that_goes_while_it_waits_is_a_499_of_that_time(start_service: StartService) -> None:
+async def test_a_client_that_disconnects_while_it_waits_is_a_499_with_that_time(start_service: StartService) -> None:
     running = await start_service(faults=True)
     await plan(running, latency_ms=60_000, route="/items")
-    async with connect(running) as (_, writer):
+    async with connect(running.url) as (_, writer):
         writer.write(GET)
         await asyncio.sleep(0.3)
         writer.transport.abort()
@@ -139,8 +126,8 @@ async def test_a_client_that_goes_while_it_waits_is_a_499_of_that_time(start_ser
 
 
 @pytest.mark.parametrize("is_abrupt", [True, False])
-async def test_a_client_that_goes_half_way_through_its_body_is_a_499(running: Running, *, is_abrupt: bool) -> None:
-    async with connect(running) as (reader, writer):
+async def test_a_client_that_disconnects_during_its_body_is_a_499(running: Running, *, is_abrupt: bool) -> None:
+    async with connect(running.url) as (reader, writer):
         writer.write(UPLOAD + b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"{")
@@ -149,12 +136,12 @@ async def test_a_client_that_goes_half_way_through_its_body_is_a_499(running: Ru
     assert await count(running) == {("POST", "/items", "499", ""): 1}
 
 
-async def test_pipelined_requests_of_a_client_that_goes_are_counted_as_far_as_they_began(
+async def test_pipelined_requests_of_a_client_that_disconnects_are_counted_if_they_began(
     start_service: StartService,
 ) -> None:
     running = await start_service(faults=True)
     await plan(running, latency_ms=60_000, route="/items")
-    async with connect(running) as (reader, writer):
+    async with connect(running.url) as (reader, writer):
         writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 3)
         assert b" 200 " in await reader.readline()
         await asyncio.sleep(0.1)
@@ -162,11 +149,11 @@ async def test_pipelined_requests_of_a_client_that_goes_are_counted_as_far_as_th
     assert await count(running) == {("GET", "/livez", "200", ""): 1, ("GET", "/items", "499", ""): 1}
 
 
-async def test_each_of_pipelined_requests_has_a_time_of_its_own(start_service: StartService) -> None:
-    """Neither the wait for the one before nor the time between two requests is a request's."""
+async def test_each_pipelined_request_has_its_own_time(start_service: StartService) -> None:
+    """A request's time includes neither the wait for the previous request nor the time between two requests."""
     running = await start_service(faults=True)
     await plan(running, latency_ms=300, route="/items")
-    async with connect(running) as (reader, writer):
+    async with connect(running.url) as (reader, writer):
         writer.write(GET + b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b" 200 " in await reader.readline()
         await asyncio.sleep(0.3)
@@ -178,7 +165,7 @@ async def test_each_of_pipelined_requests_has_a_time_of_its_own(start_service: S
 
 
 async def fill(running: Running) -> None:
-    """More than fits into the buffers between the service and a client."""
+    """Store more than fits into the buffers between the service and a client."""
     batch = [{"name": "x" * 200, "price": 1, "description": "y" * 2_000}] * 400
     for _ in range(15):
         async with running.client.post("/items/batch", json=batch) as reply:
@@ -187,14 +174,14 @@ async def fill(running: Running) -> None:
 
 @asynccontextmanager
 async def begin_export(running: Running) -> AsyncIterator[asyncio.StreamReader]:
-    """An export of which a thousand bytes are read."""
-    async with connect(running) as (reader, writer):
+    """Start an export and read a thousand bytes of it."""
+    async with connect(running.url) as (reader, writer):
         writer.write(b"GET /items/export HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         await reader.readexactly(1_000)
         yield reader
 
 
-async def test_an_export_has_the_time_that_its_reader_took(running: Running) -> None:
+async def test_an_export_takes_as_long_as_its_reader(running: Running) -> None:
     await fill(running)
     async with begin_export(running) as reader:
         await asyncio.sleep(0.4)
@@ -204,7 +191,7 @@ async def test_an_export_has_the_time_that_its_reader_took(running: Running) -> 
     assert 0.4 <= await read_time(running, http_route="/items/export", http_response_status_code="200") < 5
 
 
-async def test_an_export_that_is_cut_because_its_reader_is_slow_is_the_readers(start_service: StartService) -> None:
+async def test_an_export_that_ends_because_its_reader_is_slow_is_a_499(start_service: StartService) -> None:
     running = await start_service(export_timeout_s=0.3)
     await fill(running)
     async with begin_export(running):
@@ -214,7 +201,7 @@ async def test_an_export_that_is_cut_because_its_reader_is_slow_is_the_readers(s
     assert counts == {("GET", "/items/export", "499", ""): 1}
 
 
-async def test_an_export_that_is_cut_because_the_store_is_slow_is_a_failure(start_service: StartService) -> None:
+async def test_an_export_that_ends_because_the_store_is_slow_is_a_failure(start_service: StartService) -> None:
     running = await start_service(export_timeout_s=0.0001)
     await fill(running)
     with suppress(asyncio.IncompleteReadError):
@@ -238,10 +225,10 @@ async def test_an_export_that_is_cut_because_the_store_is_slow_is_a_failure(star
         (UPLOAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", {("_OTHER", "/{unmatched}", "400", ""): 1}),
     ],
 )
-async def test_what_is_no_whole_request_is_counted_once_where_it_is_answered(
+async def test_an_incomplete_or_invalid_request_is_counted_once_if_it_gets_a_response(
     running: Running, data: bytes, expected: dict[tuple[str, ...], int]
 ) -> None:
-    """What ends before its headers do is no request; what the parser refuses has no route of its own."""
+    """A request begins when its headers are complete. One that the parser refuses has the fixed route."""
     answered = Counter(status.decode() for status in re.findall(rb"HTTP/1\.[01] (\d+) ", await send(running, data)))
     assert await count(running) == expected
     assert answered == Counter(status for _, _, status, _ in expected)
@@ -249,7 +236,7 @@ async def test_what_is_no_whole_request_is_counted_once_where_it_is_answered(
 
 async def test_a_body_that_the_parser_refuses_while_it_is_read_is_counted_once(start_service: StartService) -> None:
     running = await start_service(request_timeout_s=0.3, header_timeout_s=0.5)
-    async with connect(running) as (reader, writer):
+    async with connect(running.url) as (reader, writer):
         writer.write(UPLOAD + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"nonsense\r\n")
