@@ -8,12 +8,10 @@ import aiohttp
 import orjson
 import pytest
 from conftest import Running, StartService
+from samples import JSON, LAMP
 from yarl import URL
 
 from devops_api.settings.tokens import Token, Tokens, create_token
-
-LAMP = {"name": "Desk lamp", "price": 24.9, "sku": "LAMP-1", "description": "Brass", "tags": ["home"]}
-JSON = {"Content-Type": "application/json"}
 
 
 async def create(client: aiohttp.ClientSession, **fields: Any) -> dict[str, Any]:

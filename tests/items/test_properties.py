@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +11,11 @@ import orjson
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import JSON, matches
 
-from devops_api.items.model import DESCRIPTION_MAX, NAME_MAX, PRICE_MAX_HUNDREDTHS, SKU_MAX, TAGS_MAX
-from devops_api.items.query import SORTS
+from devops_api.items.parameters import SORTS
 
-JSON = {"Content-Type": "application/json"}
+NAME_MAX, SKU_MAX, DESCRIPTION_MAX, TAGS_MAX, PRICE_MAX_HUNDREDTHS = 200, 64, 2_000, 20, 9_999_999_999_99
 over_http = settings(
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -135,27 +135,6 @@ async def stocked(client: aiohttp.ClientSession) -> aiohttp.ClientSession:
     async with client.post("/items/batch", json=items) as reply:
         assert reply.status == 201
     return client
-
-
-def words_of(text: str) -> Sequence[str]:
-    """Words as a search compares them: no case, no accents."""
-    plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    return re.findall(r"[a-z0-9]+", plain.casefold())
-
-
-def matches(item: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    """Whether a filter lets an item through, by the rules as they are written."""
-    words = words_of(f"{item['name']} {item['description'] or ''}")
-    asked = words_of(query.get("q", ""))
-    return all(
-        [
-            set(query.get("tag", [])) <= set(item["tags"]),
-            query.get("min_price", 0) <= item["price"] <= query.get("max_price", PRICE_MAX_HUNDREDTHS),
-            query.get("sku") in {None, item["sku"]},
-            "q" not in query or bool(asked),
-            all(any(word.startswith(prefix) for word in words) for prefix in asked),
-        ]
-    )
 
 
 def iterate_pairs(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -16,11 +16,11 @@ import orjson
 import pytest
 from conftest import Running
 from processes import run_process
+from samples import NDJSON
 
 from devops_api.items.bulk.imports import CHUNK_ROWS
-from devops_api.items.query import SORTS
+from devops_api.items.parameters import SORTS
 
-NDJSON = {"Content-Type": "application/x-ndjson"}
 FIELDS = ("name", "sku", "description", "tags")
 
 

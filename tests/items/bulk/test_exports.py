@@ -10,14 +10,22 @@ import orjson
 import pytest
 from conftest import StartService
 
-from devops_api.items.bulk.exports import COLUMNS, csv_header, encode_csv, encode_ndjson
-from devops_api.items.model import Item
+from devops_api.items.bulk.csv_rows import HEADER, encode_csv
+from devops_api.items.bulk.formats import encode_ndjson
+from devops_api.items.model import Item, ItemFields
 
-ITEM = Item("id", 'a "b", c', 110, None, "=1+1\r\nü", ("x", "y"), 0, 1, 7)
+COLUMNS = ["id", "name", "price", "sku", "description", "tags", "created_at", "updated_at", "version"]
+ITEM = Item(
+    id="id",
+    fields=ItemFields('a "b", c', 110, description="=1+1\r\nü", tags=("x", "y")),
+    created_at_ms=0,
+    updated_at_ms=1,
+    version=7,
+)
 
 
 def test_csv_is_read_back_by_any_reader() -> None:
-    text = (csv_header() + encode_csv([ITEM])).decode()
+    text = (HEADER + encode_csv([ITEM])).decode()
     assert list(csv.DictReader(io.StringIO(text, newline=""), strict=True)) == [
         {
             "id": "id",
@@ -35,7 +43,7 @@ def test_csv_is_read_back_by_any_reader() -> None:
 
 def test_a_line_of_ndjson_is_the_document_of_the_item() -> None:
     lines = encode_ndjson([ITEM, ITEM]).splitlines()
-    assert [list(orjson.loads(line)) for line in lines] == [list(COLUMNS)] * 2
+    assert [list(orjson.loads(line)) for line in lines] == [COLUMNS] * 2
     assert encode_ndjson([]) == encode_csv([]) == b""
 
 
@@ -74,7 +82,7 @@ async def test_the_form_is_the_one_that_is_preferred(
 
 async def test_a_format_in_the_url_beats_what_the_browser_accepts(client: aiohttp.ClientSession) -> None:
     async with client.get("/items/export?format=csv", headers={"Accept": "text/html"}) as reply:
-        assert (reply.status, await reply.read()) == (200, csv_header())
+        assert (reply.status, await reply.read()) == (200, HEADER)
     async with client.get("/items/export?format=xml") as reply:
         assert (reply.status, (await reply.json())["errors"][0]["parameter"]) == (422, "format")
     async with client.get("/items/export?limit=1") as reply:

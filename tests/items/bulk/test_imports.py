@@ -14,7 +14,7 @@ import pytest
 from conftest import Running, StartService
 from processes import Process, run_process
 
-from devops_api.items.bulk.imports import CHUNK_ROWS, ERRORS_SHOWN, FAULTS_SHOWN
+from devops_api.items.bulk.imports import CHUNK_ROWS, ERRORS_SHOWN, LINES_SHOWN
 from devops_api.items.bulk.records import RECORD_BYTES_MAX
 
 MEMORY_GROWTH_MIB = 20
@@ -59,7 +59,7 @@ async def test_a_bad_line_is_named_by_its_number_and_its_faults_and_the_rest_is_
     status, report = await run_import(client, body)
     assert (status, counts_of(report)) == (200, (2, 0, 5, 7))
     assert [error["line"] for error in report["errors"]] == [2, 3, 5, 6, 7]
-    assert [fault["pointer"] for fault in report["errors"][0]["errors"]] == ["/name", "/price"]
+    assert [error["pointer"] for error in report["errors"][0]["errors"]] == ["/name", "/price"]
     assert "taken" in report["errors"][3]["detail"]
 
 
@@ -80,15 +80,15 @@ async def test_what_is_behind_the_last_line_stored_is_not_reported(start_service
 async def test_a_line_of_thousands_of_faults_is_told_of_some(client: aiohttp.ClientSession) -> None:
     line = orjson.dumps({f"field {number}": 1 for number in range(3_000)}) + b"\n"
     _, report = await run_import(client, line * 150)
-    assert (report["rejected"], len(report["errors"])) == (150, ERRORS_SHOWN)
-    assert {len(error["errors"]) for error in report["errors"]} == {FAULTS_SHOWN}
+    assert (report["rejected"], len(report["errors"])) == (150, LINES_SHOWN)
+    assert {len(error["errors"]) for error in report["errors"]} == {ERRORS_SHOWN}
     assert "3002 errors" in report["errors"][0]["detail"]
 
 
 async def test_of_many_bad_lines_the_first_hundred_are_shown_and_all_are_counted(client: aiohttp.ClientSession) -> None:
     _, report = await run_import(client, b"{}\n" * 250)
     assert counts_of(report) == (0, 0, 250, 250)
-    assert [error["line"] for error in report["errors"]] == list(range(1, ERRORS_SHOWN + 1))
+    assert [error["line"] for error in report["errors"]] == list(range(1, LINES_SHOWN + 1))
 
 
 @pytest.mark.parametrize("bad", [1, 2, CHUNK_ROWS, CHUNK_ROWS + 1, 2 * CHUNK_ROWS])
@@ -128,7 +128,7 @@ async def test_an_option_that_is_not_known_imports_nothing(
     client: aiohttp.ClientSession, options: dict[str, str]
 ) -> None:
     status, problem = await run_import(client, row(1), **options)
-    assert (status, [fault["parameter"] for fault in problem["errors"]]) == (422, list(options))
+    assert (status, [error["parameter"] for error in problem["errors"]]) == (422, list(options))
     assert await read_items(client) == []
 
 

@@ -17,8 +17,9 @@ from devops_api.errors import (
     PreconditionFailedError,
     StoreUnavailableError,
 )
-from devops_api.items.model import PRICE_MAX_HUNDREDTHS, Item, ItemFields, create_id
-from devops_api.items.store.protocol import SORT_KEYS, IdempotencyKey, ItemQuery, ItemStore, SortKey
+from devops_api.items.ids import create_id
+from devops_api.items.model import SORT_KEYS, Item, ItemFields
+from devops_api.items.store.protocol import IdempotencyKey, ItemQuery, ItemStore
 from devops_api.items.store.sqlite.store import open_sqlite_store
 
 OpenStore = Callable[[], ItemStore]
@@ -63,18 +64,12 @@ async def export(store: ItemStore, query: ItemQuery) -> list[Item]:
         return [item async for chunk in chunks for item in chunk]
 
 
-@pytest.mark.parametrize("price", [0, 1, 110, PRICE_MAX_HUNDREDTHS])
+@pytest.mark.parametrize("price", [0, 1, 110, 9_999_999_999_99])
 async def test_an_item_comes_back_as_it_was_given_in_this_life_and_the_next(open_store: OpenStore, price: int) -> None:
     store = open_store()
     given = fields("Grüße, мир, 日本 😀 'quoted' 100%", price, sku="ä/1", description='a\nb\t"c"', tags=("b", "a"))
     item = (await store.create(given)).item
-    assert (item.name, item.price, item.sku, item.description, item.tags) == (
-        given.name,
-        price,
-        given.sku,
-        given.description,
-        ("b", "a"),
-    )
+    assert item.fields == given
     assert item.version == 1
     assert item.updated_at_ms == item.created_at_ms
     assert await store.get(item.id) == item
@@ -88,7 +83,7 @@ async def test_items_created_at_once_are_all_there_and_have_identifiers_of_their
     created = await asyncio.gather(*(store.create(fields(f"n{number}", number)) for number in range(300)))
     assert len({entry.item.id for entry in created}) == 300
     for number, entry in enumerate(created):
-        assert entry.item.name == f"n{number}"
+        assert entry.item.fields.name == f"n{number}"
         assert await store.get(entry.item.id) == entry.item
     assert await store.count() == 300
 
@@ -119,7 +114,7 @@ async def test_of_several_creations_at_once_with_one_sku_one_wins(store: ItemSto
     )
     conflicts = [result for result in results if isinstance(result, ConflictError)]
     assert len(conflicts) == 19
-    assert [fault.where for fault in conflicts[0].errors] == ["/sku"]
+    assert [error.where for error in conflicts[0].errors] == ["/sku"]
     assert await store.count() == 1
 
 
@@ -138,7 +133,7 @@ async def test_a_sku_is_free_again_once_its_item_is_gone_or_has_another(store: I
     await store.update(first.id, lambda _: fields(sku="b"))
     second = (await store.create(fields(sku="a"))).item
     await store.delete(second.id)
-    assert (await store.create(fields(sku="a"))).item.sku == "a"
+    assert (await store.create(fields(sku="a"))).item.fields.sku == "a"
 
 
 async def test_the_same_idempotency_key_at_once_and_after_a_restart_creates_one_item(open_store: OpenStore) -> None:
@@ -161,7 +156,7 @@ async def test_an_idempotency_key_with_another_body_is_refused(store: ItemStore)
     await store.create(fields(), IdempotencyKey("k", b"one"))
     with pytest.raises(InvalidError) as refused:
         await store.create(fields(), IdempotencyKey("k", b"two"))
-    assert [(fault.where, fault.kind) for fault in refused.value.errors] == [("Idempotency-Key", "header")]
+    assert [(error.where, error.kind) for error in refused.value.errors] == [("Idempotency-Key", "header")]
     assert await store.count() == 1
 
 
@@ -176,7 +171,7 @@ async def test_a_creation_that_was_refused_does_not_use_up_its_key(store: ItemSt
 
 async def test_a_batch_is_stored_whole_in_its_order(store: ItemStore) -> None:
     items = await store.create_batch([fields(f"n{number}", number, sku=f"s{number}") for number in range(1000)])
-    assert [item.name for item in items] == [f"n{number}" for number in range(1000)]
+    assert [item.fields.name for item in items] == [f"n{number}" for number in range(1000)]
     assert [item.id for item in items] == sorted(item.id for item in items)
     assert await walk(store, ItemQuery(is_descending=False, limit=200)) == items
 
@@ -186,7 +181,7 @@ async def test_a_batch_with_taken_skus_changes_nothing_and_names_each(store: Ite
     batch = [fields(), fields(sku="taken"), fields(sku="new"), fields(sku="new"), fields(sku="fine")]
     with pytest.raises(ConflictError) as refused:
         await store.create_batch(batch)
-    assert [fault.where for fault in refused.value.errors] == ["/1/sku", "/3/sku"]
+    assert [error.where for error in refused.value.errors] == ["/1/sku", "/3/sku"]
     assert await store.count() == 1
 
 
@@ -196,7 +191,7 @@ async def test_an_import_skips_the_rows_it_refuses(store: ItemStore) -> None:
     outcome = await store.import_chunk(rows, is_upsert=False, stop_at_rejection=False)
     assert (outcome.created, outcome.updated) == (3, 0)
     assert [rejection.row for rejection in outcome.rejections] == [1, 3]
-    assert [item.name for item in await walk(store, ItemQuery(is_descending=False))] == ["kept", "0", "2", "4"]
+    assert [item.fields.name for item in await walk(store, ItemQuery(is_descending=False))] == ["kept", "0", "2", "4"]
 
 
 async def test_an_import_told_to_stop_stores_what_came_before(store: ItemStore) -> None:
@@ -212,9 +207,9 @@ async def test_an_upsert_replaces_by_sku_and_repeating_it_changes_nothing_more(s
     outcome = await store.import_chunk(rows, is_upsert=True, stop_at_rejection=True)
     assert (outcome.created, outcome.updated, list(outcome.rejections)) == (2, 2, [])
     new = await store.get(old.id)
-    assert (new.name, new.price, new.description, new.tags, new.version) == ("new", 5, None, ("y",), 2)
+    assert (new.fields, new.version) == (rows[0], 2)
     assert new.created_at_ms == old.created_at_ms
-    assert [item.name for item in (await store.find(ItemQuery(sku="b"))).items] == ["second"]
+    assert [item.fields.name for item in (await store.find(ItemQuery(filters={"sku": "b"}))).items] == ["second"]
     assert (await store.find(ItemQuery(text="rust"))).items == []
     await store.import_chunk(rows[:3], is_upsert=True, stop_at_rejection=True)
     assert await store.get(old.id) == new
@@ -223,12 +218,12 @@ async def test_an_upsert_replaces_by_sku_and_repeating_it_changes_nothing_more(s
 
 async def test_an_update_replaces_everything_and_moves_the_version(store: ItemStore) -> None:
     item = (await store.create(fields("a", 1, sku="s", description="d", tags=("t",)))).item
-    updated = await store.update(item.id, lambda old: fields("b", old.price + 1, tags=("u", "t")))
+    updated = await store.update(item.id, lambda old: fields("b", old.fields.price + 1, tags=("u", "t")))
     assert updated == await store.get(item.id)
-    assert (updated.name, updated.price, updated.sku, updated.description) == ("b", 2, None, None)
-    assert (updated.tags, updated.version, updated.created_at_ms) == (("u", "t"), 2, item.created_at_ms)
+    assert updated.fields == fields("b", 2, tags=("u", "t"))
+    assert (updated.version, updated.created_at_ms) == (2, item.created_at_ms)
     assert updated.updated_at_ms >= item.updated_at_ms
-    assert [found.id for found in (await store.find(ItemQuery(tags=("u",)))).items] == [item.id]
+    assert [found.id for found in (await store.find(ItemQuery(filters={"tag": ("u",)}))).items] == [item.id]
     assert (await store.find(ItemQuery(text="d"))).items == []
 
 
@@ -238,7 +233,7 @@ async def test_an_update_to_a_taken_sku_is_refused_and_changes_nothing(store: It
     with pytest.raises(ConflictError):
         await store.update(item.id, lambda _: fields("changed", sku="a"))
     assert await store.get(item.id) == item
-    assert (await store.update(item.id, lambda _: fields("changed", sku="b"))).name == "changed"
+    assert (await store.update(item.id, lambda _: fields("changed", sku="b"))).fields.name == "changed"
 
 
 async def test_what_an_edit_raises_reaches_the_caller_and_changes_nothing(store: ItemStore) -> None:
@@ -255,26 +250,26 @@ async def test_what_an_edit_raises_reaches_the_caller_and_changes_nothing(store:
 async def test_two_updates_of_the_same_version_at_once_have_one_winner(store: ItemStore) -> None:
     item = (await store.create(fields(price=0))).item
     results = await asyncio.gather(
-        *(store.update(item.id, lambda old: fields(price=old.price + 1), frozenset({1})) for _ in range(2)),
+        *(store.update(item.id, lambda old: fields(price=old.fields.price + 1), frozenset({1})) for _ in range(2)),
         return_exceptions=True,
     )
     assert [type(result) for result in results if isinstance(result, Exception)] == [PreconditionFailedError]
-    assert ((await store.get(item.id)).price, (await store.get(item.id)).version) == (1, 2)
+    assert ((await store.get(item.id)).fields.price, (await store.get(item.id)).version) == (1, 2)
 
 
 async def test_without_the_expected_version_the_slower_of_two_readers_overwrites_the_other(store: ItemStore) -> None:
     """The control of the test above: the race is real, and the check alone prevents it."""
     item = (await store.create(fields(price=0))).item
     seen = [await store.get(item.id), await store.get(item.id)]
-    raised = [fields(price=was.price + 1) for was in seen]
+    raised = [fields(price=was.fields.price + 1) for was in seen]
     await asyncio.gather(*(store.update(item.id, partial(replace_by, new=new)) for new in raised))
-    assert ((await store.get(item.id)).price, (await store.get(item.id)).version) == (1, 3)
+    assert ((await store.get(item.id)).fields.price, (await store.get(item.id)).version) == (1, 3)
 
 
 async def test_increments_inside_the_edit_are_never_lost(store: ItemStore) -> None:
     item = (await store.create(fields(price=0))).item
-    await asyncio.gather(*(store.update(item.id, lambda old: fields(price=old.price + 1)) for _ in range(100)))
-    assert (await store.get(item.id)).price == 100
+    await asyncio.gather(*(store.update(item.id, lambda old: fields(price=old.fields.price + 1)) for _ in range(100)))
+    assert (await store.get(item.id)).fields.price == 100
 
 
 async def test_a_deletion_asks_for_the_version_expected(store: ItemStore) -> None:
@@ -288,12 +283,12 @@ async def test_a_deletion_asks_for_the_version_expected(store: ItemStore) -> Non
         await store.get(item.id)
     assert await store.count() == 0
     assert (await store.find(ItemQuery(text="words", has_total=True))).total == 0
-    assert (await store.find(ItemQuery(tags=("t",)))).items == []
+    assert (await store.find(ItemQuery(filters={"tag": ("t",)}))).items == []
 
 
 @pytest.mark.parametrize(("sort", "is_descending"), SORTS)
 async def test_a_walk_sees_what_stays_exactly_once_while_others_come_and_go(
-    store: ItemStore, sort: SortKey, *, is_descending: bool
+    store: ItemStore, sort: str, *, is_descending: bool
 ) -> None:
     stay = await store.create_batch([fields(f"n{number % 3}", number % 4, tags=("stay",)) for number in range(60)])
     go = await store.create_batch([fields(f"n{number % 5}", number % 3) for number in range(60)])
@@ -306,7 +301,7 @@ async def test_a_walk_sees_what_stays_exactly_once_while_others_come_and_go(
             await store.create(fields(f"n{number}", number))
 
     query = ItemQuery(sort=sort, is_descending=is_descending, limit=7)
-    seen = [item.id for item in await walk(store, query, disturb) if "stay" in item.tags]
+    seen = [item.id for item in await walk(store, query, disturb) if "stay" in item.fields.tags]
     assert sorted(seen) == [item.id for item in stay]
 
 
@@ -321,7 +316,8 @@ async def test_operators_in_a_text_are_text(store: ItemStore, text: str) -> None
     wanted = {
         item.id
         for item in (plain, named)
-        if words and all(any(part.startswith(word) for part in item.name.replace(":", "").split()) for word in words)
+        if words
+        and all(any(part.startswith(word) for part in item.fields.name.replace(":", "").split()) for word in words)
     }
     assert found == wanted
 

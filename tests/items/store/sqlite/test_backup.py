@@ -32,7 +32,7 @@ async def read_names(path: Path) -> list[str]:
     store = open_sqlite_store(path)
     page = await store.find(ItemQuery(text="words", is_descending=False, limit=200))
     await store.close()
-    return [item.name for item in page.items]
+    return [item.fields.name for item in page.items]
 
 
 async def test_a_backup_made_during_writes_holds_whole_transactions_and_reports_its_progress(tmp_path: Path) -> None:

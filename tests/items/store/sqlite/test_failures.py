@@ -52,7 +52,7 @@ async def store(small_disk: Path) -> AsyncIterator[SqliteStore]:
 
 
 def big(number: int) -> ItemFields:
-    return ItemFields(f"n{number}", number, f"s{number}", "x" * 2000)
+    return ItemFields(f"n{number}", number, sku=f"s{number}", description="x" * 2000)
 
 
 async def fill_disk(store: SqliteStore) -> list[Item]:
@@ -259,7 +259,10 @@ def test_a_file_that_may_not_be_written_is_refused_with_what_to_mend(tmp_path_fa
     path = folder / "items.db"
     asyncio.run(open_sqlite_store(path).close())
     path.chmod(0o444)
-    with without_privileges(folder), pytest.raises(StoreUnavailableError, match="is read-only; let the service's user"):
+    with (
+        without_privileges(folder),
+        pytest.raises(StoreUnavailableError, match="is read-only; the service's user must"),
+    ):
         open_sqlite_store(path)
     path.chmod(0o644)
     asyncio.run(open_sqlite_store(path).close())
