@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from devops_api.items.fields import list_conversions, list_fields, list_filters
-from devops_api.items.kinds import Filter, Hundredths, Line, Tags, Whole
+from devops_api.items.fields import Filter, list_conversions, list_fields, list_filters
+from devops_api.items.kinds import Hundredths, Line, Tags, Whole
 
 
 class Parcel(msgspec.Struct):

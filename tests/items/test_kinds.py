@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from devops_api.items.kinds import ElementsError, Hundredths, Kind, Line, Tags, Text, Whole
+from devops_api.items.fields import ElementsError, Kind
+from devops_api.items.kinds import Hundredths, Line, Tags, Text, Whole
 
 KINDS: list[tuple[Kind, Any, bytes, str, Any]] = [
     (Line(longest=5), "a b", b'" a b "', "a b", "a b"),

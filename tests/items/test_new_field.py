@@ -113,7 +113,7 @@ def test_new_field_needs_one_declaration_and_one_migration(tmp_path: Path) -> No
     model = copy / "items" / "model.py"
     text = model.read_text()
     last = text.index("\n\n\nclass Item(")
-    imports = text.replace("import Filter,", "import Filter, Whole,")
+    imports = text.replace("import Hundredths,", "import Whole, Hundredths,")
     shift = len(imports) - len(text)
     model.write_text(imports[: last + shift] + DECLARATION.rstrip() + imports[last + shift :])
     migrations = copy / "items" / "store" / "sqlite" / "migrations"

@@ -12,7 +12,7 @@ import orjson
 from msgspec.structs import astuple
 
 from devops_api.errors import ERRORS_MAX, FieldError, InvalidError, MalformedError
-from devops_api.items.kinds import ElementsError, name_type
+from devops_api.items.fields import ElementsError, name_type
 from devops_api.items.model import FIELD_NAMES, FIELDS, SERVER_FIELDS, Item, ItemFields
 
 _BY_NAME: Final = {field.name: field for field in FIELDS}

@@ -1,126 +1,24 @@
-"""The kinds of fields that an item can have: their rules, error texts, and every form in which a value is exchanged.
+"""The kinds of fields that an item can have: lines, texts, whole numbers, hundredths, tags.
 
-A field is declared by annotating a member of a struct: `name: Annotated[str, Line(longest=200)]`. JSON, CSV, SQL,
-query parameters and schemas are derived from these annotations, once, at import; see `fields`.
+Each checks and normalises its values, words the errors, and converts values to and from JSON, CSV and SQL; see
+`fields.Kind`.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, ClassVar, Final
 
 import msgspec
 import orjson
 
 from devops_api.http.operations import Schema
+from devops_api.items.fields import ElementsError, Kind, name_type
 from devops_api.items.numbers import check_range, is_json_number, parse_number
 from devops_api.items.text import TEXT_PATTERN, create_line_pattern, normalise_line, normalise_text, trim
 
 TAG_PATTERN: Final = "[a-z0-9][a-z0-9_-]{0,49}"
 _is_tag = re.compile(TAG_PATTERN).fullmatch
-_TYPE_NAMES: Final = {
-    str: "a string",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    list: "an array",
-    dict: "an object",
-    type(None): "null",
-}
-
-
-def name_type(value: object) -> str:
-    """Return what JSON calls the type of a parsed value, with its article."""
-    return _TYPE_NAMES[type(value)]
-
-
-class Filter(Enum):
-    """How lists can be filtered by a field, and by which query parameters."""
-
-    EQUAL = auto()  # <name>
-    RANGE = auto()  # min_<name> and max_<name>, both inclusive
-    ALL = auto()  # the name in the singular, repeatable: items that have all of these values
-
-
-class ElementsError(ValueError):
-    """A list is invalid. `errors` has for each error a JSON pointer within the list (empty: the list) and its text."""
-
-    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
-        super().__init__(errors[0][1])
-        self.errors = errors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """Base of the kinds. A value is never None here: callers handle optional fields.
-
-    `wire` is the type that the JSON decoder checks, `json_type` that of the parsed value. The description of a field
-    is its `note` and its rules.
-    """
-
-    note: str = ""
-    filter: Filter | None = None
-    is_sorted: bool = False
-    is_searched: bool = False
-    wire: ClassVar[Any] = str
-    json_type: ClassVar[type] = str
-
-    def normalise(self, value: Any) -> Any:
-        """Return the stored value of a decoded `wire` value. ValueError says what is wrong with it."""
-        raise NotImplementedError
-
-    def decode(self, raw: bytes) -> Any:
-        """Return the stored value of any JSON text. ValueError, ElementsError."""
-        value = orjson.loads(raw)
-        if not isinstance(value, self.json_type):
-            raise ValueError(f"must be {_TYPE_NAMES[self.json_type]}, not {name_type(value)}")  # noqa: TRY004
-        return self.normalise(value)
-
-    def parse(self, text: str) -> Any:
-        """Return the stored value of a CSV cell. ValueError, ElementsError."""
-        return self.normalise(text)
-
-    def parse_filter(self, values: Sequence[str]) -> Any:
-        """Return the value that a query parameter filters by; only `Filter.ALL` allows several. ValueError."""
-        return self.parse(values[0])
-
-    def is_key(self, value: object) -> bool:
-        """Return whether a cursor may hold this value as the sort key."""
-        return isinstance(value, str)
-
-    def to_json(self, value: Any) -> Any:
-        """Return what orjson encodes for a stored value."""
-        return value
-
-    def to_cell(self, value: Any) -> Any:
-        """Return the CSV cell of a stored value, if it is not the JSON value."""
-        return value
-
-    def to_sql(self, value: Any) -> Any:
-        """Return what a column holds for a stored value."""
-        return value
-
-    def from_sql(self, value: Any) -> Any:
-        """Return the stored value of a column."""
-        return value
-
-    @property
-    def rules(self) -> str:
-        """The rules in words, for the documentation."""
-        raise NotImplementedError
-
-    def create_schema(self) -> Schema:
-        """Return the JSON Schema of a stored value."""
-        raise NotImplementedError
-
-    def create_input_schema(self) -> Schema:
-        """Return the JSON Schema of a value that clients send."""
-        return self.create_schema()
-
-    def create_filter_schema(self) -> Schema:
-        """Return the JSON Schema of a value that a query parameter filters by."""
-        return self.create_schema()
 
 
 @dataclass(frozen=True, kw_only=True)

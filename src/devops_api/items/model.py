@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from devops_api.items.fields import Field, FieldFilter, list_fields, list_filters
-from devops_api.items.kinds import Filter, Hundredths, Line, Tags, Text
+from devops_api.items.fields import Field, FieldFilter, Filter, list_fields, list_filters
+from devops_api.items.kinds import Hundredths, Line, Tags, Text
 
 
 class ItemFields(msgspec.Struct, frozen=True, gc=False):

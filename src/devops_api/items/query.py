@@ -14,7 +14,7 @@ import orjson
 
 from devops_api.errors import FieldError, InvalidError
 from devops_api.http.operations import Parameter
-from devops_api.items.kinds import Filter
+from devops_api.items.fields import Filter
 from devops_api.items.model import FIELDS, FILTERS
 from devops_api.items.parameters import LIMIT_DEFAULT, LIMIT_MAX, LIST_PARAMETERS, SORTS, TEXT_MAX
 from devops_api.items.store.protocol import ItemQuery, Position

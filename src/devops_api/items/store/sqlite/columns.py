@@ -7,8 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import astuple
 
-from devops_api.items.fields import list_conversions
-from devops_api.items.kinds import Filter
+from devops_api.items.fields import Filter, list_conversions
 from devops_api.items.model import FIELD_NAMES, FIELDS, SEARCHED, Item, ItemFields
 
 _SERVER_COLUMNS: Final = ("items.id", "items.sequence >> 12", "items.updated_at_ms", "items.version")
