@@ -1,4 +1,4 @@
-"""The way in: what a client says is taken exactly, or refused with every fault named."""
+"""What a client sends must be stored exactly, or rejected with every error named."""
 
 from typing import Any
 
@@ -34,19 +34,19 @@ def pointers(error: InvalidError) -> list[str]:
         b'{"a":"\xed\xa0\x80"}',
     ],
 )
-def test_a_body_that_is_not_json_is_malformed(body: bytes) -> None:
+def test_body_that_is_not_json_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedError, match="not JSON"):
         decode_item(body)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"3", b'"x"', b"null", b"true"])
-def test_a_body_that_is_not_an_object_is_invalid_as_a_whole(body: bytes) -> None:
+def test_body_that_is_not_an_object_is_invalid(body: bytes) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_item(body)
     assert pointers(caught.value) == [""]
 
 
-def test_every_fault_of_a_body_is_named_at_once() -> None:
+def test_every_error_of_a_body_is_named_at_once() -> None:
     body = {"price": "9.99", "sku": "", "description": 7, "tags": ["A", "b", "b"], "x/y~": 1}
     with pytest.raises(InvalidError) as caught:
         decode_item(orjson.dumps(body))
@@ -56,21 +56,21 @@ def test_every_fault_of_a_body_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["1e-99999999999999999999", "0e99999999999999999999"])
-def test_an_exponent_that_no_decimal_can_hold_is_a_fault_of_the_price(text: str) -> None:
+def test_exponent_beyond_any_decimal_is_an_error_of_the_price(text: str) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_item(f'{{"name":"a","price":{text}}}'.encode())
     assert pointers(caught.value) == ["/price"]
 
 
 @pytest.mark.parametrize("price", ['"9.99"', "true", "null", "[1]", "{}"])
-def test_a_price_that_is_no_number_is_refused_by_its_type(price: str) -> None:
+def test_price_of_another_type_is_rejected(price: str) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_item(f'{{"name":"a","price":{price}}}'.encode())
     assert pointers(caught.value) == ["/price"]
     assert "must be a number, not" in caught.value.errors[0].detail
 
 
-def test_a_batch_names_every_fault_of_every_element() -> None:
+def test_batch_names_every_error_of_every_element() -> None:
     elements: list[Any] = [{"name": "a", "price": 1}] * 12
     elements[1], elements[11] = {"name": "", "price": 1}, 3
     with pytest.raises(InvalidError) as caught:
@@ -79,7 +79,7 @@ def test_a_batch_names_every_fault_of_every_element() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"[" + b",".join([b'{"name":"a","price":1}'] * 3) + b"]"])
-def test_a_batch_has_one_to_the_most_elements(body: bytes) -> None:
+def test_batch_must_have_one_to_the_most_elements(body: bytes) -> None:
     with pytest.raises(InvalidError, match="1 error"):
         decode_items(body, 2)
 
@@ -97,7 +97,7 @@ PATCHES = st.fixed_dictionaries(
 
 
 @given(PATCHES)
-def test_a_patch_does_what_rfc_7396_says(patch: dict[str, Any]) -> None:
+def test_patch_follows_rfc_7396(patch: dict[str, Any]) -> None:
     merged = {name: value for name, value in orjson.loads(encode_item(ITEM)).items() if name in FIELD_NAMES} | patch
     expected = decode_item(orjson.dumps({name: value for name, value in merged.items() if value is not None}))
     assert decode_patch(orjson.dumps(patch))(ITEM) == expected
@@ -114,24 +114,24 @@ def test_a_patch_does_what_rfc_7396_says(patch: dict[str, Any]) -> None:
         (b'{"tags":"a"}', "/tags"),
     ],
 )
-def test_a_patch_to_what_is_no_item_is_refused(patch: bytes, pointer: str) -> None:
+def test_patch_to_an_invalid_item_is_rejected(patch: bytes, pointer: str) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_patch(patch)
     assert pointers(caught.value) == [pointer]
 
 
-def test_a_line_of_an_export_can_be_imported() -> None:
+def test_exported_line_can_be_decoded() -> None:
     assert decode_line(encode_item(ITEM)) == FIELDS
 
 
-def test_a_row_takes_empty_cells_as_absent_and_tags_by_blanks() -> None:
+def test_empty_cell_is_absent_and_tags_are_separated_by_blanks() -> None:
     assert decode_row({"name": "a", "price": "1.50", "sku": "", "tags": "x y", "id": "7"}) == ItemFields(
         "a", 150, tags=("x", "y")
     )
 
 
 @pytest.mark.parametrize("price", ["1,5", "NaN", "", "1.505", " 1"])
-def test_a_row_with_a_bad_price_is_refused(price: str) -> None:
+def test_row_with_an_invalid_price_is_rejected(price: str) -> None:
     with pytest.raises(InvalidError) as caught:
         decode_row({"name": "a", "price": price})
     assert pointers(caught.value) == ["/price"]

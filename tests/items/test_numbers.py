@@ -18,7 +18,7 @@ def parse_price(text: bytes) -> int:
 
 
 @given(st.integers(0, PRICE_MAX_HUNDREDTHS), st.integers(0, 5), st.booleans())
-def test_a_price_is_taken_exactly_however_it_is_written(hundredths: int, zeros: int, is_scientific: bool) -> None:  # noqa: FBT001
+def test_price_is_read_exactly_in_any_notation(hundredths: int, zeros: int, is_scientific: bool) -> None:  # noqa: FBT001
     text = f"{Decimal(hundredths) / 100:.2f}" + "0" * zeros
     if is_scientific:
         text = f"{hundredths}e-2"
@@ -26,7 +26,7 @@ def test_a_price_is_taken_exactly_however_it_is_written(hundredths: int, zeros: 
 
 
 @given(st.integers(0, PRICE_MAX_HUNDREDTHS), st.integers(1, 10**6 - 1))
-def test_a_price_with_anything_behind_the_hundredths_is_refused(hundredths: int, rest: int) -> None:
+def test_price_with_more_than_two_decimal_places_is_rejected(hundredths: int, rest: int) -> None:
     with pytest.raises(ValueError, match=r"hundredths|0 to 9999999999\.99"):
         parse_price(f"{Decimal(hundredths) / 100:.2f}{rest:06d}".encode())
 
@@ -34,13 +34,13 @@ def test_a_price_with_anything_behind_the_hundredths_is_refused(hundredths: int,
 @pytest.mark.parametrize(
     "text", [b"-1", b"-0.01", b"10000000000", b"9999999999.991", b"1e10", b"1e999999999", b"1e-999999999"]
 )
-def test_a_price_out_of_range_is_refused_at_once(text: bytes) -> None:
+def test_price_out_of_range_is_rejected_without_expanding_its_exponent(text: bytes) -> None:
     with pytest.raises(ValueError, match="must be"):
         parse_price(text)
 
 
 @pytest.mark.parametrize("text", [b"-0", b"-0.0", b"0e999999999", b"0.000"])
-def test_every_way_to_write_nothing_is_a_price_of_nothing(text: bytes) -> None:
+def test_every_notation_of_zero_is_zero(text: bytes) -> None:
     assert parse_price(text) == 0
 
 

@@ -1,4 +1,4 @@
-"""Whoever was told that a thing is stored finds it stored, though the process was killed the moment after."""
+"""An acknowledged write must survive, even if the process is killed immediately afterwards."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ asyncio.run(main())
 
 
 def kill_under_load(path: Path, life: int, output: Path) -> list[bytes]:
-    """Let 32 clients change items for a moment, kill their process, and give the whole lines that they wrote."""
+    """Let 32 clients change items, kill their process, and return the complete lines that they wrote."""
     with output.open("wb") as lines:
         process = subprocess.Popen([sys.executable, "-c", LOAD, str(path), str(life)], stdout=lines)
         try:
@@ -84,7 +84,7 @@ def kill_under_load(path: Path, life: int, output: Path) -> list[bytes]:
 
 
 class Witness:
-    """What the clients of every life were told, in the order they were told it."""
+    """What was acknowledged to the clients of every process, in order."""
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
@@ -93,7 +93,7 @@ class Witness:
         self.keys: dict[str, Item] = {}
 
     def hear(self, line: bytes) -> None:
-        """Take one line of the load."""
+        """Record one line of the load."""
         kind, _, text = line.partition(b" ")
         if kind == b"item":
             item = msgspec.json.decode(text, type=Item)
@@ -112,7 +112,7 @@ class Witness:
 
 
 async def check_items(path: Path, witness: Witness) -> None:
-    """Every item is there as it was acknowledged, none that was deleted, and what was in the air is old or new."""
+    """Check that acknowledged items are stored, deleted ones are not, and unacknowledged changes are old or new."""
     store = open_sqlite_store(path)
     stored = {item.id: item async for chunk in store.export(ItemQuery()) for item in chunk}
     for item_id, item in witness.items.items():
@@ -132,7 +132,7 @@ async def check_items(path: Path, witness: Witness) -> None:
 
 
 def check_file(path: Path, keys: dict[str, Item]) -> None:
-    """The file is sound, its parts agree with each other, and no pair of a batch stands alone."""
+    """Check the integrity of the file, that its tables agree, and that batches are complete."""
     connection = apsw.Connection(str(path))
     assert connection.pragma("integrity_check") == "ok"
     connection.execute("INSERT INTO item_words (item_words, rank) VALUES ('integrity-check', 1)")
@@ -153,7 +153,7 @@ def check_file(path: Path, keys: dict[str, Item]) -> None:
     connection.close()
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_half_done_is_seen_after_twenty_kills(tmp_path: Path) -> None:
+def test_twenty_kills_lose_no_acknowledged_write_and_show_no_partial_one(tmp_path: Path) -> None:
     path = tmp_path / "items.db"
     witness = Witness()
     for life in range(KILLS):

@@ -92,7 +92,7 @@ def test_commits_wait_for_the_disk(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_migration_that_fails_changes_nothing_and_says_which(tmp_path: Path) -> None:
+def test_failed_migration_changes_nothing_and_is_named(tmp_path: Path) -> None:
     path = tmp_path / "items.db"
     connection = apsw.Connection(str(path))
     with pytest.raises(StoreRefusedError, match="0002_wrong"):
@@ -104,11 +104,11 @@ def test_a_migration_that_fails_changes_nothing_and_says_which(tmp_path: Path) -
     connection.close()
 
 
-def test_migrations_are_numbered_without_a_gap() -> None:
+def test_migrations_are_numbered_without_gaps() -> None:
     assert [name[:4] for name, _ in list_migrations()] == [f"{n + 1:04d}" for n in range(len(list_migrations()))]
 
 
-async def test_services_that_start_at_once_on_a_new_file_migrate_it_once(tmp_path: Path) -> None:
+async def test_services_that_start_together_migrate_a_new_file_once(tmp_path: Path) -> None:
     stores = await asyncio.gather(*(asyncio.to_thread(open_sqlite_store, tmp_path / "items.db") for _ in range(4)))
     for store in stores:
         await store.create(ItemFields("a", 1))
@@ -116,7 +116,7 @@ async def test_services_that_start_at_once_on_a_new_file_migrate_it_once(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["newer", "foreign", "text", "torn"])
-def test_a_file_that_cannot_be_used_is_refused_untouched_with_what_to_mend(tmp_path: Path, kind: str) -> None:
+def test_unusable_file_is_refused_untouched_with_what_to_do(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "items.db"
     asyncio.run(open_sqlite_store(path).close())
     if kind == "text":
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_used_is_refused_untouched_with_what_to_mend(tmp_p
     assert path.read_bytes() == before
 
 
-def test_a_path_that_cannot_be_opened_is_refused_with_what_to_mend(tmp_path: Path) -> None:
+def test_path_that_cannot_be_opened_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailableError, match="cannot be opened"):
         open_sqlite_store(tmp_path / "file" / "items.db")

@@ -30,7 +30,7 @@ async def test_cancelled_read_stops_and_frees_its_thread(tmp_path: Path) -> None
     await readers.close()
 
 
-async def test_reads_of_one_turn_of_the_loop_are_of_one_moment_and_hold_nothing_up(tmp_path: Path) -> None:
+async def test_reads_of_one_turn_of_the_loop_share_a_snapshot_that_blocks_no_checkpoint(tmp_path: Path) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     item = (await store.create(ItemFields("Ash", 100))).item
     other = apsw.Connection(str(tmp_path / "items.db"))

@@ -49,7 +49,7 @@ def create_query(parameters: Mapping[str, Any]) -> ItemQuery:
 
 
 def list_matches(items: Sequence[Item], parameters: Mapping[str, Any]) -> list[Item]:
-    """The items that match, in order, by the model."""
+    """Return the items that match by the model, in order."""
     key = parameters["sort"].removeprefix("-")
     found = [(orjson.loads(encode_item(item)), item) for item in items]
     ordered = sorted(
@@ -62,7 +62,7 @@ def list_matches(items: Sequence[Item], parameters: Mapping[str, Any]) -> list[I
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=st.lists(FIELDS, max_size=30), queries=st.lists(QUERIES, min_size=1, max_size=8))
-def test_pages_totals_and_exports_are_those_of_a_plain_model(
+def test_pages_totals_and_exports_equal_those_of_a_plain_model(
     tmp_path_factory: pytest.TempPathFactory, items: list[ItemFields], queries: list[dict[str, Any]]
 ) -> None:
     async def compare() -> None:
@@ -92,7 +92,7 @@ async def compare_query(store: SqliteStore, query: ItemQuery, wanted: list[Item]
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(min_size=1, max_size=60), asked=st.text(max_size=60))
-def test_any_text_is_stored_as_it_is_and_any_text_can_be_asked_for(tmp_path: Path, name: str, asked: str) -> None:
+def test_any_text_can_be_stored_and_searched(tmp_path: Path, name: str, asked: str) -> None:
     async def ask() -> None:
         store = open_sqlite_store(tmp_path / "items.db")
         item = (await store.create(ItemFields(name, 1))).item
@@ -106,9 +106,7 @@ def test_any_text_is_stored_as_it_is_and_any_text_can_be_asked_for(tmp_path: Pat
     asyncio.run(ask())
 
 
-async def test_the_next_item_comes_after_a_deleted_one_though_the_clock_stands_still(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sequence_of_a_deleted_item_is_never_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     monkeypatch.setattr("devops_api.items.store.sqlite.writes.time_ns", lambda: 1_000_000_000)
     first = (await store.create(ItemFields("a", 1))).item
@@ -118,7 +116,7 @@ async def test_the_next_item_comes_after_a_deleted_one_though_the_clock_stands_s
     await store.close()
 
 
-async def test_times_never_run_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_update_time_never_goes_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     item = (await store.create(ItemFields("a", 1))).item
     monkeypatch.setattr("devops_api.items.store.sqlite.writes.time_ns", lambda: 1_000_000_000)
@@ -127,7 +125,7 @@ async def test_times_never_run_backwards(tmp_path: Path, monkeypatch: pytest.Mon
     await store.close()
 
 
-async def test_an_idempotency_key_is_forgotten_after_a_day_and_its_row_goes(
+async def test_idempotency_key_expires_after_a_day_and_its_row_is_purged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
@@ -148,7 +146,7 @@ async def test_an_idempotency_key_is_forgotten_after_a_day_and_its_row_goes(
     assert keys == ["k0", "new0", "new1", "new2"]
 
 
-async def test_two_stores_on_one_file_see_each_other_and_never_share_a_place(tmp_path: Path) -> None:
+async def test_two_stores_on_one_file_see_each_others_items_and_share_no_sequence(tmp_path: Path) -> None:
     stores = [open_sqlite_store(tmp_path / "items.db") for _ in range(2)]
     created = await asyncio.gather(*(stores[n % 2].create(ItemFields(f"n{n}", 1)) for n in range(100)))
     assert len({entry.item.id[:18] for entry in created}) == 100
@@ -158,7 +156,7 @@ async def test_two_stores_on_one_file_see_each_other_and_never_share_a_place(tmp
         await store.close()
 
 
-async def test_the_size_on_disk_grows_with_what_is_stored(tmp_path: Path) -> None:
+async def test_size_on_disk_grows_with_stored_items(tmp_path: Path) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     before = store.database_bytes()
     await store.create_batch([ItemFields("a", 1, description="x" * 2000) for _ in range(1000)])
@@ -166,7 +164,7 @@ async def test_the_size_on_disk_grows_with_what_is_stored(tmp_path: Path) -> Non
     await store.close()
 
 
-async def test_no_thread_outlives_its_store(tmp_path: Path) -> None:
+async def test_closed_store_leaves_no_thread(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     store = open_sqlite_store(tmp_path / "items.db")
     await store.find(ItemQuery(text="a"))

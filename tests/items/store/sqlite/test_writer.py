@@ -12,17 +12,17 @@ from devops_api.items.store.sqlite.writer import SilentObserver, Writer
 
 
 class Recorder:
-    """Keeps what an observer is told."""
+    """An observer that keeps what it learns."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, float, float]] = []
 
     def batch(self, size: int, wait_s: float, commit_s: float) -> None:
-        """Keep it."""
+        """Keep a commit."""
         self.batches.append((size, wait_s, commit_s))
 
 
-async def test_many_changes_share_a_commit_and_the_observer_hears_of_each(tmp_path: Path) -> None:
+async def test_concurrent_changes_share_commits_and_the_observer_learns_of_each(tmp_path: Path) -> None:
     recorder = Recorder()
     store = open_sqlite_store(tmp_path / "items.db", recorder)
     creating = asyncio.gather(*(store.create(ItemFields("n", 1)) for _ in range(200)))
