@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -172,3 +173,21 @@ async def test_closed_store_leaves_no_thread(tmp_path: Path) -> None:
     left: set[threading.Thread] = {thread for thread in set(threading.enumerate()) - before if "store" in thread.name}
     assert not left
     assert store.database_bytes() == (tmp_path / "items.db").stat().st_size
+
+
+async def test_running_service_works_on_a_newer_schema(tmp_path: Path) -> None:
+    store = open_sqlite_store(tmp_path / "items.db")
+    item = (await store.create(ItemFields("before", 1))).item
+    newer = apsw.Connection(str(tmp_path / "items.db"))
+    newer.execute("ALTER TABLE items ADD COLUMN weight_grams INTEGER; PRAGMA user_version = 99")
+    newer.execute("UPDATE items SET weight_grams = 7")
+    created = (await store.create(ItemFields("after", 2, tags=("t",)), IdempotencyKey("k", b"d"))).item
+    updated = await store.update(item.id, lambda _: ItemFields("updated", 3))
+    assert [item async for chunk in store.export(ItemQuery(is_descending=False)) for item in chunk] == [
+        updated,
+        created,
+    ]
+    await store.delete(created.id)
+    await store.close()
+    assert newer.execute("SELECT name, weight_grams FROM items").get == ("updated", 7)
+    newer.close()
