@@ -109,7 +109,11 @@ def _create_rows(first: int, count: int) -> list[ItemFields]:
         sku = f"sku-{number}" if number % 2 else None
         rows.append(
             ItemFields(
-                " ".join(words[:3]), chance.randrange(10**6), sku, " ".join(words[3:]), ("red", f"t{number % 97}")
+                name=" ".join(words[:3]),
+                price=chance.randrange(10**6),
+                sku=sku,
+                description=" ".join(words[3:]),
+                tags=("red", f"t{number % 97}"),
             )
         )
     return rows
@@ -149,7 +153,7 @@ async def _time(
 async def _sample_ids(store: SqliteStore) -> Sequence[str]:
     ids = []
     for tag in range(97):
-        page = await store.find(ItemQuery(tags=(f"t{tag}",), limit=100))
+        page = await store.find(ItemQuery(filters={"tag": (f"t{tag}",)}, limit=100))
         ids += [item.id for item in page.items]
     random.Random(1).shuffle(ids)
     return ids

@@ -46,10 +46,10 @@ from devops_api.app import create_service
 from devops_api.http.server import Runner
 from devops_api.items.events import EVENTS
 from devops_api.items.model import ItemFields
+from devops_api.items.settings import Settings
 from devops_api.items.store.sqlite.store import open_sqlite_store
 from devops_api.logs.writer import open_logs
 from devops_api.telemetry.middleware import instrument
-from devops_api.items.settings import Settings
 
 CONNECTIONS: Final = 32
 WARM_UP: Final = 2_000  # requests

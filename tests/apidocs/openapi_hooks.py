@@ -12,7 +12,7 @@ from multidict import MultiDict
 
 from devops_api.errors import InvalidError
 from devops_api.items.parameters import LIST_PARAMETERS
-from devops_api.items.query import read_query, write_cursor
+from devops_api.items.query import create_cursor, parse_query
 from devops_api.items.store.protocol import Position
 
 CURSOR = "a-cursor-of-this-list"
@@ -53,7 +53,9 @@ def before_load_schema(_: schemathesis.HookContext, raw_schema: dict[str, Any]) 
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[str, Any]) -> None:
     """Give a valid case a cursor, an unused key and exact hundredths."""
     if (case.query or {}).get("cursor") == CURSOR:
-        case.query["cursor"] = create_cursor({name: value for name, value in case.query.items() if name != "cursor"})
+        case.query["cursor"] = create_valid_cursor(
+            {name: value for name, value in case.query.items() if name != "cursor"}
+        )
     key = (case.headers or {}).get("Idempotency-Key")
     if key and _is_key(key):
         case.headers["Idempotency-Key"] = f"{key}-{next(_numbers)}"
@@ -64,7 +66,7 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[s
             setattr(case, part, rounded)
 
 
-def create_cursor(others: dict[str, Any]) -> str:
+def create_valid_cursor(others: dict[str, Any]) -> str:
     """Create a cursor for the sort and filters of the other parameters; leave it as it is if they are invalid."""
     given = MultiDict(
         (name, str(value))
@@ -73,11 +75,11 @@ def create_cursor(others: dict[str, Any]) -> str:
         if name in LIST_PARAMETER_NAMES
     )
     try:
-        query = read_query(given)
+        query = parse_query(given)
     except InvalidError:
         return CURSOR
     key: int | str | None = {"created_at": None, "price": 0, "name": "a"}[query.sort]
-    return write_cursor(query._replace(after=Position(key, UNKNOWN_ID))) or CURSOR
+    return create_cursor(query._replace(after=Position(key, UNKNOWN_ID))) or CURSOR
 
 
 def round_products(value: Any) -> Any:

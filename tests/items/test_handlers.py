@@ -1,4 +1,4 @@
-"""The calls on items as a client sees them: statuses, headers and bodies, over a real connection to a real store."""
+"""Statuses, headers and bodies are the contract with clients: real requests to a real service check them."""
 
 import asyncio
 import io
@@ -8,12 +8,10 @@ import aiohttp
 import orjson
 import pytest
 from conftest import Running, StartService
+from samples import JSON, LAMP
 from yarl import URL
 
 from devops_api.settings.tokens import Token, Tokens, create_token
-
-LAMP = {"name": "Desk lamp", "price": 24.9, "sku": "LAMP-1", "description": "Brass", "tags": ["home"]}
-JSON = {"Content-Type": "application/json"}
 
 
 async def create(client: aiohttp.ClientSession, **fields: Any) -> dict[str, Any]:
@@ -23,8 +21,8 @@ async def create(client: aiohttp.ClientSession, **fields: Any) -> dict[str, Any]
         return item
 
 
-async def problem_of(reply: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The problem of a reply, which says of itself what the reply says."""
+async def read_problem(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    """Return the problem document of a response, after checking it against the response."""
     problem: dict[str, Any] = await reply.json()
     assert reply.content_type == "application/problem+json"
     assert (problem["status"], problem["instance"]) == (reply.status, reply.url.path)
@@ -32,7 +30,7 @@ async def problem_of(reply: aiohttp.ClientResponse) -> dict[str, Any]:
     return problem
 
 
-async def test_an_item_is_created_found_and_gone(client: aiohttp.ClientSession) -> None:
+async def test_item_can_be_created_read_and_deleted(client: aiohttp.ClientSession) -> None:
     async with client.post("/items", json=LAMP) as reply:
         item = await reply.json()
         assert (reply.status, reply.headers["ETag"], reply.content_type) == (201, '"1"', "application/json")
@@ -49,7 +47,7 @@ async def test_an_item_is_created_found_and_gone(client: aiohttp.ClientSession) 
             assert reply.status == 404
 
 
-async def test_a_replacement_leaves_nothing_of_what_was_there(client: aiohttp.ClientSession) -> None:
+async def test_replacement_resets_every_omitted_field(client: aiohttp.ClientSession) -> None:
     item = await create(client)
     async with client.put(f"/items/{item['id']}", json={"name": "Other", "price": 1}) as reply:
         new = await reply.json()
@@ -66,7 +64,7 @@ async def test_a_replacement_leaves_nothing_of_what_was_there(client: aiohttp.Cl
 
 
 @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/json"])
-async def test_a_patch_changes_what_it_names_and_null_removes(client: aiohttp.ClientSession, media_type: str) -> None:
+async def test_patch_changes_named_fields_and_null_removes(client: aiohttp.ClientSession, media_type: str) -> None:
     item = await create(client)
     body = b'{"price": 9.99, "description": null, "tags": null}'
     async with client.patch(f"/items/{item['id']}", data=body, headers={"Content-Type": media_type}) as reply:
@@ -80,14 +78,14 @@ async def test_a_patch_changes_what_it_names_and_null_removes(client: aiohttp.Cl
     }
 
 
-async def test_there_is_no_way_to_put_an_item_where_none_was(running: Running) -> None:
+async def test_put_never_creates_an_item(running: Running) -> None:
     for item_id in ("019b7d2c-5e4e-7000-8a6b-3c5d7e9f1a2b", "x", "%00", "batch2", "a%2Fb"):
         url = URL(f"{running.url}/items/{item_id}", encoded=True)
         async with running.client.put(url, json=LAMP) as reply:
             assert reply.status == 404
 
 
-async def test_a_body_that_is_unchanged_is_not_sent_again(client: aiohttp.ClientSession) -> None:
+async def test_unchanged_item_is_not_sent_again(client: aiohttp.ClientSession) -> None:
     location = f"/items/{(await create(client))['id']}"
     for header, status in (('"1"', 304), ('W/"1"', 304), ("*", 304), ('"2"', 200)):
         async with client.get(location, headers={"If-None-Match": header}) as reply:
@@ -95,25 +93,25 @@ async def test_a_body_that_is_unchanged_is_not_sent_again(client: aiohttp.Client
 
 
 @pytest.mark.parametrize(("method", "body"), [("PUT", LAMP), ("PATCH", {"price": 1}), ("DELETE", None)])
-async def test_a_change_of_a_version_that_is_no_more_is_refused(
+async def test_change_of_an_outdated_version_is_rejected(
     client: aiohttp.ClientSession, method: str, body: dict[str, Any] | None
 ) -> None:
     location = f"/items/{(await create(client))['id']}"
     for header, status in (('"2"', 412), ('W/"1"', 412), ('"x"', 412), ("1", 400)):
         async with client.request(method, location, json=body, headers={"If-Match": header}) as reply:
             assert reply.status == status
-            await problem_of(reply)
+            await read_problem(reply)
     async with client.request(method, location, json=body, headers={"If-Match": '"7", "1"'}) as reply:
         assert reply.status in {200, 204}
 
 
-async def test_a_sku_belongs_to_one_item(client: aiohttp.ClientSession) -> None:
+async def test_sku_belongs_to_one_item(client: aiohttp.ClientSession) -> None:
     await create(client)
     other = await create(client, sku="LAMP-2")
     location = f"/items/{other['id']}"
     for method, path in (("POST", "/items"), ("PUT", location), ("PATCH", location)):
         async with client.request(method, path, json=LAMP) as reply:
-            assert (reply.status, (await problem_of(reply))["errors"][0]["pointer"]) == (409, "/sku")
+            assert (reply.status, (await read_problem(reply))["errors"][0]["pointer"]) == (409, "/sku")
     async with client.put(location, json=LAMP | {"sku": "LAMP-2", "price": 5}) as reply:
         assert reply.status == 200
 
@@ -132,17 +130,17 @@ async def test_a_sku_belongs_to_one_item(client: aiohttp.ClientSession) -> None:
         (b'{"name": "a", "price": -0.01, "id": "x"}', 422, ["/price", "/id"]),
     ],
 )
-async def test_every_fault_of_a_body_is_pointed_at(
+async def test_every_error_of_a_body_has_a_pointer(
     client: aiohttp.ClientSession, body: bytes, status: int, pointers: list[str] | int | None
 ) -> None:
     async with client.post("/items", data=body, headers=JSON) as reply:
-        problem = await problem_of(reply)
+        problem = await read_problem(reply)
         assert reply.status == status
-    found = [fault["pointer"] for fault in problem.get("errors", [])]
+    found = [error["pointer"] for error in problem.get("errors", [])]
     assert (len(found) if isinstance(pointers, int) else found or None) == pointers
 
 
-async def test_a_bad_patch_changes_nothing(client: aiohttp.ClientSession) -> None:
+async def test_invalid_patch_changes_nothing(client: aiohttp.ClientSession) -> None:
     item = await create(client)
     for body in ({"name": None}, {"price": None, "sku": "new"}, {"price": 1, "version": 7}, [], {"tags": [None]}):
         async with client.patch(f"/items/{item['id']}", json=body) as reply:
@@ -166,19 +164,19 @@ async def test_a_bad_patch_changes_nothing(client: aiohttp.ClientSession) -> Non
         ("POST", "/items", JSON | {"Content-Encoding": "gzip"}, {"Accept-Encoding": "identity"}),
     ],
 )
-async def test_a_body_of_another_type_is_refused_and_told_which_is_read(
+async def test_unsupported_media_type_is_rejected_with_the_supported_ones(
     client: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str], accept: dict[str, str]
 ) -> None:
     async with client.request(method, path, data=b"{}", headers=headers) as reply:
-        assert (reply.status, await problem_of(reply) is not None) == (415, True)
+        assert (reply.status, await read_problem(reply) is not None) == (415, True)
         assert accept.items() <= dict(reply.headers).items()
 
 
-async def test_a_body_beyond_the_limit_is_refused_and_a_batch_may_be_longer(start_service: StartService) -> None:
+async def test_too_long_body_is_rejected_and_a_batch_may_be_longer(start_service: StartService) -> None:
     client = (await start_service(max_body_bytes=2048)).client
     long = LAMP | {"description": "x" * 2000}
     async with client.post("/items", json=long) as reply:
-        assert (reply.status, (await problem_of(reply))["title"]) == (413, "Content too large")
+        assert (reply.status, (await read_problem(reply))["title"]) == (413, "Content too large")
     batch = orjson.dumps([long | {"sku": f"s{number}"} for number in range(1000)])
     async with client.post("/items/batch", data=io.BytesIO(batch), headers=JSON) as reply:
         assert reply.status == 201
@@ -198,45 +196,43 @@ async def test_a_body_beyond_the_limit_is_refused_and_a_batch_may_be_longer(star
         ("/openapi.json", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_a_path_says_which_methods_it_has(client: aiohttp.ClientSession, path: str, allowed: str) -> None:
+async def test_path_lists_its_methods(client: aiohttp.ClientSession, path: str, allowed: str) -> None:
     async with client.options(path) as reply:
         assert (reply.status, reply.headers["Allow"]) == (204, allowed)
     for method in ("TRACE", "PROPFIND", *({"GET", "POST", "PUT", "DELETE"} - set(allowed.split(", ")))):
         async with client.request(method, path) as reply:
             assert (reply.status, reply.headers["Allow"]) == (405, allowed)
-            await problem_of(reply)
+            await read_problem(reply)
 
 
-async def test_a_path_that_is_none_is_a_problem_too(client: aiohttp.ClientSession) -> None:
+async def test_unknown_path_is_a_problem(client: aiohttp.ClientSession) -> None:
     for path in ("/", "/item", "/items/", "/items/x/y", "/favicon.ico"):
         async with client.get(path) as reply:
-            assert (reply.status, (await problem_of(reply))["type"]) == (404, "/docs#not-found")
+            assert (reply.status, (await read_problem(reply))["type"]) == (404, "/docs#not-found")
 
 
 @pytest.mark.parametrize("request_id", ["a", "0af7651916cd43dd8448eb211c80319c", "x" * 128, "a/b:c=~!"])
-async def test_the_id_of_a_request_is_taken_over(running: Running, request_id: str) -> None:
+async def test_valid_request_id_is_kept(running: Running, request_id: str) -> None:
     async with running.client.get("/items/none", headers={"X-Request-ID": request_id}) as reply:
-        assert reply.headers["X-Request-ID"] == (await problem_of(reply))["request_id"] == request_id
+        assert reply.headers["X-Request-ID"] == (await read_problem(reply))["request_id"] == request_id
 
 
 @pytest.mark.parametrize("request_id", ["", " ", "x" * 129, "a b", "\xe4", "a\tb"])
-async def test_an_id_that_could_harm_a_log_is_replaced(client: aiohttp.ClientSession, request_id: str) -> None:
+async def test_unsafe_request_id_is_replaced(client: aiohttp.ClientSession, request_id: str) -> None:
     async with client.get("/livez", headers={"X-Request-ID": request_id}) as first, client.get("/livez") as second:
         ids = {first.headers["X-Request-ID"], second.headers["X-Request-ID"]}
     assert len(ids - {request_id.strip()}) == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "\xe4", "a\tb"])
-async def test_an_idempotency_key_that_is_none_is_refused_and_not_passed_over(
-    client: aiohttp.ClientSession, key: str
-) -> None:
+async def test_invalid_idempotency_key_is_rejected(client: aiohttp.ClientSession, key: str) -> None:
     async with client.post("/items", json=LAMP, headers={"Idempotency-Key": key}) as reply:
         assert reply.status == 400
     async with client.get("/items") as reply:
         assert (await reply.json())["items"] == []
 
 
-async def test_the_link_of_a_page_leads_to_the_next(client: aiohttp.ClientSession) -> None:
+async def test_link_of_a_page_leads_to_the_next(client: aiohttp.ClientSession) -> None:
     for number in range(5):
         await create(client, sku=None, name=f"lamp {number} & co", price=number)
     url: str | URL = "/items?limit=2&sort=price&q=lamp+%26+co&tag=home"
@@ -250,7 +246,7 @@ async def test_the_link_of_a_page_leads_to_the_next(client: aiohttp.ClientSessio
     assert seen == [0, 1, 2, 3, 4]
 
 
-async def test_filters_must_all_match(client: aiohttp.ClientSession) -> None:
+async def test_items_must_match_every_filter(client: aiohttp.ClientSession) -> None:
     for number in range(10):
         tags = [name for name, step in (("even", 2), ("third", 3)) if number % step == 0]
         await create(client, sku=f"s{number}", name=f"Lamp {number}", price=number, tags=tags)
@@ -262,14 +258,14 @@ async def test_filters_must_all_match(client: aiohttp.ClientSession) -> None:
         assert [item["name"] for item in (await reply.json())["items"]] == ["Lamp 3"]
 
 
-async def test_every_bad_parameter_is_named(client: aiohttp.ClientSession) -> None:
+async def test_every_invalid_parameter_is_reported(client: aiohttp.ClientSession) -> None:
     async with client.get("/items?limit=0&sort=x&colour=red&cursor=zzz&q=a&q=b") as reply:
-        problem = await problem_of(reply)
+        problem = await read_problem(reply)
     assert reply.status == 422
-    assert [fault["parameter"] for fault in problem["errors"]] == ["limit", "sort", "colour", "q"]
+    assert [error["parameter"] for error in problem["errors"]] == ["limit", "sort", "colour", "q"]
 
 
-async def test_tokens_decide_who_may_do_what(start_service: StartService) -> None:
+async def test_scope_of_the_token_decides_what_is_allowed(start_service: StartService) -> None:
     made = {scope: create_token(f"{scope}er", scope) for scope in ("read", "write")}  # type: ignore[arg-type]
     tokens = Tokens(
         [Token(f"{scope}er", scope, bytes.fromhex(line.split()[2])) for scope, (_, line) in made.items()]  # type: ignore[arg-type]
@@ -283,7 +279,7 @@ async def test_tokens_decide_who_may_do_what(start_service: StartService) -> Non
             headers = {} if header is None else {"Authorization": header}
             async with client.request(method, path, headers=headers) as reply:
                 assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, 'Bearer realm="items"')
-                await problem_of(reply)
+                await read_problem(reply)
         for holder, (token, _) in made.items():
             async with client.request(method, path, headers={"Authorization": f"Bearer {token}"}) as reply:
                 assert (reply.status == 403) == (holder == "read" and scope == "write")
@@ -294,7 +290,7 @@ async def test_tokens_decide_who_may_do_what(start_service: StartService) -> Non
         assert reply.status == 204
 
 
-async def test_the_same_idempotency_key_of_two_callers_is_two_creations(start_service: StartService) -> None:
+async def test_idempotency_key_is_separate_for_each_token(start_service: StartService) -> None:
     made = [create_token(name, "write") for name in ("a", "b")]
     tokens = Tokens([Token(line.split()[0], "write", bytes.fromhex(line.split()[2])) for _, line in made])
     client = (await start_service(tokens_file=tokens)).client
@@ -306,7 +302,7 @@ async def test_the_same_idempotency_key_of_two_callers_is_two_creations(start_se
     assert len(ids) == 2
 
 
-async def test_what_is_shed_is_told_when_to_come_again_and_probes_are_not(start_service: StartService) -> None:
+async def test_shed_request_gets_retry_after_and_probes_are_never_shed(start_service: StartService) -> None:
     running = await start_service(max_in_flight=1, faults=True)
     async with running.client.put("/faults", json={"latency_ms": 400, "route": "/items"}) as reply:
         assert reply.status == 200

@@ -1,8 +1,8 @@
-"""What holds for all items, patches and queries, asked over HTTP of whatever hypothesis thinks of, against a model."""
+"""Properties of all items, patches and queries, checked over HTTP against a plain model."""
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +11,11 @@ import orjson
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import JSON, matches
 
-from devops_api.items.model import DESCRIPTION_MAX, NAME_MAX, PRICE_MAX_HUNDREDTHS, SKU_MAX, TAGS_MAX
-from devops_api.items.query import SORTS
+from devops_api.items.parameters import SORTS
 
-JSON = {"Content-Type": "application/json"}
+NAME_MAX, SKU_MAX, DESCRIPTION_MAX, TAGS_MAX, PRICE_MAX_HUNDREDTHS = 200, 64, 2_000, 20, 9_999_999_999_99
 over_http = settings(
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -50,7 +50,7 @@ _PATCHES = st.fixed_dictionaries(
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """JSON with every digit of a decimal."""
+    """Encode as JSON with every digit of a decimal."""
     return b"{%s}" % b",".join(
         orjson.dumps(name) + b":" + (str(value).encode() if isinstance(value, Decimal) else orjson.dumps(value))
         for name, value in fields.items()
@@ -58,15 +58,15 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 
 def normalise(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The item that a client gets back for what it said."""
+    """Return the fields that a client gets back for those that it sent."""
     said = {"sku": None, "description": None, "tags": []} | {
         name: unicodedata.normalize("NFC", value) if isinstance(value, str) else value for name, value in fields.items()
     }
     return said | {name: said[name].strip() for name in ("name", "sku") if said[name] is not None}
 
 
-def said_of(text: str) -> dict[str, Any]:
-    """What a reply holds of what clients say, its price exact."""
+def read_fields(text: str) -> dict[str, Any]:
+    """Return the fields in a response, with the exact price."""
     item = orjson.loads(text)
     price = re.search(r'"price":([\d.]+),"sku":', text)
     assert price is not None
@@ -75,18 +75,18 @@ def said_of(text: str) -> dict[str, Any]:
 
 @over_http
 @given(_ITEMS)
-async def test_an_item_comes_back_as_it_was_said(client: aiohttp.ClientSession, fields: dict[str, Any]) -> None:
+async def test_item_is_returned_as_it_was_sent(client: aiohttp.ClientSession, fields: dict[str, Any]) -> None:
     async with client.post("/items", data=encode(fields), headers=JSON) as reply:
         created = await reply.text()
         assert reply.status == 201, created
-    assert said_of(created) == normalise(fields)
+    assert read_fields(created) == normalise(fields)
     async with client.get(reply.headers["Location"]) as again:
         assert await again.text() == created
 
 
 @over_http
 @given(_ITEMS, _PATCHES)
-async def test_a_merge_patch_is_that_of_rfc_7396(
+async def test_merge_patch_follows_rfc_7396(
     client: aiohttp.ClientSession, fields: dict[str, Any], patch: dict[str, Any]
 ) -> None:
     async with client.post("/items", data=encode(fields), headers=JSON) as reply:
@@ -96,7 +96,7 @@ async def test_a_merge_patch_is_that_of_rfc_7396(
         text = await reply.text()
         assert reply.status == 200, text
     merged = {name: value for name, value in (fields | patch).items() if value is not None}
-    assert said_of(text) == normalise(merged)
+    assert read_fields(text) == normalise(merged)
     async with client.get(location) as again:
         assert (await again.text(), again.headers["ETag"]) == (text, '"2"')
     async with client.delete(location) as reply:  # Its sku may come again.
@@ -105,7 +105,7 @@ async def test_a_merge_patch_is_that_of_rfc_7396(
 
 @over_http
 @given(_HUNDREDTHS, st.integers(0, 3), st.sampled_from(["", "e0", "E+0", "e-0"]))
-async def test_a_price_is_sent_in_its_shortest_form_however_it_was_written(
+async def test_price_is_returned_in_its_shortest_form(
     client: aiohttp.ClientSession, hundredths: int, zeros: int, exponent: str
 ) -> None:
     written = f"{hundredths // 100}.{hundredths % 100:02d}{'0' * zeros}{exponent}"
@@ -121,7 +121,7 @@ NAMES = [f"{first} {second}" for first in WORDS for second in WORDS]
 
 @pytest_asyncio.fixture
 async def stocked(client: aiohttp.ClientSession) -> aiohttp.ClientSession:
-    """A client of a service with 64 items, many alike in name, price and tags."""
+    """A client of a service with 64 items, many of which share name, price and tags."""
     items = [
         {
             "name": NAMES[number * 7 % 64 // 2],
@@ -135,27 +135,6 @@ async def stocked(client: aiohttp.ClientSession) -> aiohttp.ClientSession:
     async with client.post("/items/batch", json=items) as reply:
         assert reply.status == 201
     return client
-
-
-def words_of(text: str) -> Sequence[str]:
-    """Words as a search compares them: no case, no accents."""
-    plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    return re.findall(r"[a-z0-9]+", plain.casefold())
-
-
-def matches(item: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    """Whether a filter lets an item through, by the rules as they are written."""
-    words = words_of(f"{item['name']} {item['description'] or ''}")
-    asked = words_of(query.get("q", ""))
-    return all(
-        [
-            set(query.get("tag", [])) <= set(item["tags"]),
-            query.get("min_price", 0) <= item["price"] <= query.get("max_price", PRICE_MAX_HUNDREDTHS),
-            query.get("sku") in {None, item["sku"]},
-            "q" not in query or bool(asked),
-            all(any(word.startswith(prefix) for word in words) for prefix in asked),
-        ]
-    )
 
 
 def iterate_pairs(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -178,7 +157,7 @@ _QUERIES = st.fixed_dictionaries(
 
 @over_http
 @given(_QUERIES)
-async def test_the_pages_of_a_query_are_what_matches_in_order(
+async def test_pages_of_a_query_hold_the_matching_items_in_order(
     stocked: aiohttp.ClientSession, query: dict[str, Any]
 ) -> None:
     async with stocked.get("/items/export") as reply:

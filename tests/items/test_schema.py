@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devops_api.errors import InvalidError
-from devops_api.items.decoding import FIELDS, decode_item
+from devops_api.items.decoding import decode_item
 from devops_api.items.examples import SEED
-from devops_api.items.schema import FIELD_RULES, create_schemas
+from devops_api.items.model import FIELD_NAMES
+from devops_api.items.schema import create_schemas
 
 SCHEMAS = create_schemas()
+SCHEMA_FILE = Path(__file__).with_name("schemas.json")
 
 _TEXTS = st.text(alphabet="aé~ \t\n\x00\x1c\x85\u3000", max_size=6) | st.sampled_from(["x" * 200, "x" * 201, "x" * 65])
 _TAGS = st.lists(st.text(alphabet="a0_-A é", max_size=3), max_size=22) | st.lists(
@@ -56,8 +59,11 @@ def test_schema_and_decoder_accept_the_same_items(texts: dict[str, str]) -> None
 
 
 def test_schema_describes_each_field_that_is_decoded() -> None:
-    assert tuple(FIELD_RULES) == FIELDS
-    assert tuple(SCHEMAS["NewItem"]["properties"]) == FIELDS
+    assert tuple(SCHEMAS["NewItem"]["properties"]) == FIELD_NAMES
+
+
+def test_derived_schemas_are_those_of_the_committed_file() -> None:
+    assert json.loads(SCHEMA_FILE.read_text()) == SCHEMAS
 
 
 async def test_returned_item_has_the_fields_of_the_schema(client: aiohttp.ClientSession) -> None:

@@ -1,4 +1,4 @@
-"""The promises that clients build on, each kept while other clients do their worst at the same time."""
+"""The promises that clients build on must hold while other clients send conflicting requests."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ import orjson
 import pytest
 from conftest import Running
 from processes import run_process
+from samples import NDJSON
 
 from devops_api.items.bulk.imports import CHUNK_ROWS
-from devops_api.items.query import SORTS
+from devops_api.items.parameters import SORTS
 
-NDJSON = {"Content-Type": "application/x-ndjson"}
 FIELDS = ("name", "sku", "description", "tags")
 
 
@@ -41,7 +41,7 @@ async def put(client: aiohttp.ClientSession, item_id: str, price: int, headers: 
         return reply.status, await reply.json()
 
 
-async def test_of_two_who_change_the_same_version_exactly_one_wins(client: aiohttp.ClientSession) -> None:
+async def test_exactly_one_of_concurrent_changes_of_a_version_wins(client: aiohttp.ClientSession) -> None:
     item = await create(client)
     for turn in range(1, 51):
         headers = {"If-Match": f'"{turn}"'}
@@ -54,15 +54,13 @@ async def test_of_two_who_change_the_same_version_exactly_one_wins(client: aioht
 
 
 @pytest.mark.parametrize("tag", ["01", "+1", "1 ", "\u0661", "1_0", ""])
-async def test_a_tag_that_is_only_like_the_one_that_was_given_matches_nothing(
-    client: aiohttp.ClientSession, tag: str
-) -> None:
+async def test_entity_tag_must_match_exactly(client: aiohttp.ClientSession, tag: str) -> None:
     item = await create(client)
     assert (await put(client, item["id"], 2, {"If-Match": f'"{tag}"'}))[0] == 412
 
 
-async def test_without_the_check_both_win_and_one_change_is_lost(client: aiohttp.ClientSession) -> None:
-    """The control: it shows the race that `If-Match` ends."""
+async def test_without_if_match_both_changes_succeed_and_one_is_lost(client: aiohttp.ClientSession) -> None:
+    """The control: it shows the race that `If-Match` prevents."""
     item = await create(client)
     replies = await asyncio.gather(*(put(client, item["id"], who, {}) for who in range(2)))
     assert [status for status, _ in replies] == [200, 200]
@@ -81,7 +79,7 @@ async def create_once(client: aiohttp.ClientSession, key: str, body: bytes) -> t
         )
 
 
-async def test_a_key_sent_fifty_times_at_once_is_one_item_also_after_a_crash(tmp_path: Path) -> None:
+async def test_idempotency_key_sent_fifty_times_creates_one_item_also_after_a_crash(tmp_path: Path) -> None:
     body = b'{"name": "Once", "price": 1, "sku": "once"}'
     async with run_process(tmp_path) as process, aiohttp.ClientSession(process.url) as client:
         replies = await asyncio.gather(*(create_once(client, "k", body) for _ in range(50)))
@@ -95,7 +93,7 @@ async def test_a_key_sent_fifty_times_at_once_is_one_item_also_after_a_crash(tmp
         assert len(await export(client)) == 1
 
 
-async def test_a_key_answers_with_the_item_as_it_was_then(client: aiohttp.ClientSession) -> None:
+async def test_replay_returns_the_item_as_it_was_created(client: aiohttp.ClientSession) -> None:
     body = b'{"name": "Then", "price": 1}'
     _, first, _, _ = await create_once(client, "k", body)
     item = orjson.loads(first)
@@ -107,14 +105,14 @@ async def test_a_key_answers_with_the_item_as_it_was_then(client: aiohttp.Client
     assert await export(client) == []
 
 
-async def test_a_creation_that_was_refused_does_not_use_its_key_up(client: aiohttp.ClientSession) -> None:
+async def test_failed_creation_does_not_use_up_its_key(client: aiohttp.ClientSession) -> None:
     await create(client, sku="taken")
     assert (await create_once(client, "k", b'{"name": "a", "price": 1, "sku": "taken"}'))[0] == 409
     assert (await create_once(client, "k", b'{"name": "a", "price": 1, "sku": "free"}'))[0] == 201
 
 
 async def churn(client: aiohttp.ClientSession, numbers: Iterator[int]) -> None:
-    """Insert among the items that stay, and delete again, for ever."""
+    """Insert items among those that stay and delete them again, repeatedly."""
     while True:
         turn = next(numbers)
         item = await create(client, name=f"name {turn % 10}", price=turn % 7)
@@ -124,9 +122,7 @@ async def churn(client: aiohttp.ClientSession, numbers: Iterator[int]) -> None:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_a_walk_sees_what_stays_exactly_once_whatever_comes_and_goes(
-    client: aiohttp.ClientSession, sort: str
-) -> None:
+async def test_pages_show_unchanged_items_exactly_once_during_changes(client: aiohttp.ClientSession, sort: str) -> None:
     stays = [(await create(client, name=f"name {number % 8}", price=number % 5))["id"] for number in range(60)]
     numbers = itertools.count()
     others = [asyncio.create_task(churn(client, numbers)) for _ in range(4)]
@@ -151,7 +147,7 @@ async def test_a_walk_sees_what_stays_exactly_once_whatever_comes_and_goes(
     assert next(numbers) > 20
 
 
-async def test_a_batch_with_one_bad_element_changes_nothing_and_names_every_bad_one(
+async def test_batch_with_invalid_elements_changes_nothing_and_names_each(
     client: aiohttp.ClientSession,
 ) -> None:
     await create(client, sku="taken")
@@ -163,7 +159,7 @@ async def test_a_batch_with_one_bad_element_changes_nothing_and_names_every_bad_
     ):
         async with client.post("/items/batch", json=[*good[:500], *bad, *good[500:]]) as reply:
             problem = await reply.json()
-        assert (reply.status, sorted(fault["pointer"] for fault in problem["errors"])) == (status, sorted(pointers))
+        assert (reply.status, sorted(error["pointer"] for error in problem["errors"])) == (status, sorted(pointers))
         assert len(await export(client)) == 1
     async with client.post("/items/batch", json=good) as reply:
         assert (reply.status, [item["name"] for item in (await reply.json())["items"]]) == (
@@ -172,14 +168,14 @@ async def test_a_batch_with_one_bad_element_changes_nothing_and_names_every_bad_
         )
 
 
-async def test_every_bad_element_is_named_however_many_faults_there_are(client: aiohttp.ClientSession) -> None:
+async def test_every_invalid_element_is_named_however_many_errors_there_are(client: aiohttp.ClientSession) -> None:
     batch = [dict.fromkeys(map(str, range(number % 100)), 1) for number in range(1_000)]
     async with client.post("/items/batch", json=batch) as reply:
         problem = await reply.json()
     assert reply.status == 422
-    assert {fault["pointer"].split("/")[1] for fault in problem["errors"]} == {str(number) for number in range(1_000)}
+    assert {error["pointer"].split("/")[1] for error in problem["errors"]} == {str(number) for number in range(1_000)}
     async with client.post("/items/batch", json=[*batch[:1], {"name": "a", "price": 1}]) as reply:
-        assert [fault["pointer"] for fault in (await reply.json())["errors"]] == ["/0/name", "/0/price"]
+        assert [error["pointer"] for error in (await reply.json())["errors"]] == ["/0/name", "/0/price"]
 
 
 MARKS = "\u05ae\u0315\u0300\u05b0" * 500  # out of their canonical order
@@ -195,8 +191,8 @@ MARKS = "\u05ae\u0315\u0300\u05b0" * 500  # out of their canonical order
     ],
     ids=["tags", "name", "description", "sku"],
 )  # fmt: skip
-async def test_a_body_at_its_longest_holds_nobody_up(client: aiohttp.ClientSession, item: dict[str, Any]) -> None:
-    """Work that grows as the square of the body's length would hold all others up for minutes."""
+async def test_longest_body_does_not_block_other_requests(client: aiohttp.ClientSession, item: dict[str, Any]) -> None:
+    """Work quadratic in the length of the body would block all other requests for minutes."""
     body = json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
     started = perf_counter()
     async with client.post("/items", data=body, headers={"Content-Type": "application/json"}) as reply:
@@ -204,7 +200,7 @@ async def test_a_body_at_its_longest_holds_nobody_up(client: aiohttp.ClientSessi
     assert perf_counter() - started < 2
 
 
-async def test_marks_out_of_order_are_put_in_order_and_not_waited_for(client: aiohttp.ClientSession) -> None:
+async def test_marks_out_of_order_are_composed_quickly(client: aiohttp.ClientSession) -> None:
     item = await create(client, description="a" + MARKS[:1_999])
     assert item["description"] == unicodedata.normalize("NFC", "a" + MARKS[:1_999])
     batch = [{"name": "a", "price": 1, "description": MARKS * 3}] * 300
@@ -216,7 +212,7 @@ async def test_marks_out_of_order_are_put_in_order_and_not_waited_for(client: ai
 
 
 @pytest.mark.parametrize("size", [0, 1001])
-async def test_a_batch_has_one_to_a_thousand_items(client: aiohttp.ClientSession, size: int) -> None:
+async def test_batch_must_have_one_to_a_thousand_items(client: aiohttp.ClientSession, size: int) -> None:
     async with client.post("/items/batch", json=[{"name": "a", "price": 1}] * size) as reply:
         assert reply.status == 422
     assert await export(client) == []
@@ -230,12 +226,12 @@ def make_lines(count: int) -> list[bytes]:
 
 
 def content_of(items: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """What clients said of items, whatever the service made of it."""
+    """Return the fields that clients sent."""
     return sorted((f"{item['price']:.2f}", *(str(item.get(field)) for field in FIELDS)) for item in items)
 
 
 def find_imports(running: Running) -> list[dict[str, Any]]:
-    """What the log says of imports."""
+    """Return the log lines of imports."""
     return [line for line in map(json.loads, running.read_log()) if line["event"] == "items_imported"]
 
 
@@ -245,7 +241,7 @@ async def import_lines(client: aiohttp.ClientSession, lines: list[bytes], **opti
         return report | {"status": reply.status}
 
 
-async def test_an_import_that_is_cut_says_what_is_stored_and_its_repeat_ends_as_one_clean_run(
+async def test_interrupted_import_reports_what_is_stored_and_can_be_repeated(
     running: Running,
 ) -> None:
     lines = make_lines(6_000)
@@ -276,9 +272,7 @@ async def test_an_import_that_is_cut_says_what_is_stored_and_its_repeat_ends_as_
 
 
 @pytest.mark.parametrize("pause_s", [0, 0.02, 0.04, 0.06, 0.08, 0.1])
-async def test_an_import_whose_client_vanishes_while_it_writes_counts_what_it_wrote(
-    running: Running, pause_s: float
-) -> None:
+async def test_import_whose_client_disconnects_counts_what_it_wrote(running: Running, pause_s: float) -> None:
     lines = make_lines(8_000)
     _, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rpartition(":")[2]))
     writer.write(b"POST /items/import HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n")
@@ -295,13 +289,13 @@ async def test_an_import_whose_client_vanishes_while_it_writes_counts_what_it_wr
 
 
 def require_one_clean_run(items: list[dict[str, Any]], lines: list[bytes]) -> None:
-    """The items, in the order of their creation, are those of the lines, each written once."""
+    """Check that the items, in the order of creation, are those of the lines, each stored once."""
     assert [item["sku"] for item in items] == [f"s{number}" for number in range(len(lines))]
     assert {item["version"] for item in items} == {1}
     assert content_of(items) == content_of(map(orjson.loads, lines))
 
 
-async def test_an_import_that_is_killed_with_its_service_is_mended_by_its_repeat(tmp_path: Path) -> None:
+async def test_import_killed_with_its_service_can_be_repeated(tmp_path: Path) -> None:
     lines = make_lines(20_000)
     async with run_process(tmp_path) as process, aiohttp.ClientSession(process.url) as client:
 
@@ -328,7 +322,7 @@ async def test_an_import_that_is_killed_with_its_service_is_mended_by_its_repeat
         require_one_clean_run(await export(client), lines)
 
 
-async def test_a_page_is_of_the_fifty_newest_unless_another_is_asked_for(client: aiohttp.ClientSession) -> None:
+async def test_default_page_has_the_fifty_newest_items(client: aiohttp.ClientSession) -> None:
     async with client.post("/items/batch", json=[{"name": "a", "price": number} for number in range(120)]) as reply:
         assert reply.status == 201
     async with client.get("/items") as reply:
@@ -340,7 +334,7 @@ async def test_a_page_is_of_the_fifty_newest_unless_another_is_asked_for(client:
     assert (len(page["items"]), page["next"], "Link" in reply.headers) == (120, None, False)
 
 
-async def test_names_are_sorted_by_code_point(client: aiohttp.ClientSession) -> None:
+async def test_names_sort_by_code_point(client: aiohttp.ClientSession) -> None:
     names = ["10", "9", "Zoo", "_", "a", "é", "я", "日", "\ufb4f", "\uffee", "😀", "\U0010fffd"]
     for name in reversed(names):
         await create(client, name=name)
@@ -363,7 +357,7 @@ async def test_names_are_sorted_by_code_point(client: aiohttp.ClientSession) -> 
         ("tags", [], ["T"]),
     ],
 )
-async def test_a_field_may_be_as_long_as_is_said_and_no_longer(
+async def test_field_lengths_are_limited_as_documented(
     client: aiohttp.ClientSession, field: str, longest: Any, too_long: Any
 ) -> None:
     item = await create(client, **{field: longest})
@@ -388,7 +382,7 @@ TEXTS = (
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-async def test_text_in_any_script_comes_back_composed_and_otherwise_unchanged(
+async def test_text_in_any_script_is_returned_composed_and_otherwise_unchanged(
     client: aiohttp.ClientSession, form: Any
 ) -> None:
     for number, text in enumerate(TEXTS):
@@ -404,7 +398,7 @@ async def test_text_in_any_script_comes_back_composed_and_otherwise_unchanged(
 
 
 @pytest.mark.parametrize("text", ["한국어", "がぎぐ", "Tiếng Việt", "йод", "क़लम"])
-async def test_text_is_found_composed_or_not(client: aiohttp.ClientSession, text: str) -> None:
+async def test_text_is_found_in_any_composition(client: aiohttp.ClientSession, text: str) -> None:
     item = await create(client, name=text)
     for asked in (text, text[:2]):
         for given in (unicodedata.normalize("NFC", asked), unicodedata.normalize("NFD", asked)):
@@ -422,7 +416,7 @@ async def test_text_is_found_composed_or_not(client: aiohttp.ClientSession, text
         *(("0.30000000000000004", None), ("9999999999.98999999999999999", None), ("1e99", None), ("1e-3", None)),
     ],
 )  # fmt: skip
-async def test_a_price_is_exact_or_refused(client: aiohttp.ClientSession, text: str, expected: str | None) -> None:
+async def test_price_is_exact_or_rejected(client: aiohttp.ClientSession, text: str, expected: str | None) -> None:
     body = b'{"name": "a", "price": %s}' % text.encode()
     async with client.post("/items", data=body, headers={"Content-Type": "application/json"}) as reply:
         document = await reply.text()
@@ -470,9 +464,7 @@ async def test_a_price_is_exact_or_refused(client: aiohttp.ClientSession, text: 
         ("\x00", []),
     ],
 )
-async def test_what_is_searched_for_is_text_and_not_syntax(
-    client: aiohttp.ClientSession, text: str, found: list[int]
-) -> None:
+async def test_search_text_is_never_syntax(client: aiohttp.ClientSession, text: str, found: list[int]) -> None:
     names = [
         *("percent 100% sure", "under_score", 'the "quoted" one', "five o'clock", "near here", "this and that"),
         *("Café noir", "日本 語"),
@@ -483,8 +475,8 @@ async def test_what_is_searched_for_is_text_and_not_syntax(
         assert [ids.index(item["id"]) for item in (await reply.json())["items"]] == found
 
 
-async def test_an_export_is_one_snapshot_while_writes_go_on(client: aiohttp.ClientSession) -> None:
-    """Two items always hold the same price; a mixture of two moments would show them apart."""
+async def test_export_over_http_is_one_snapshot_during_writes(client: aiohttp.ClientSession) -> None:
+    """Two items always have the same price; a mixture of two snapshots would show them differ."""
     assert (await import_lines(client, make_lines(5_000)))["created"] == 5_000
     writing = True
     turns = itertools.count(1)

@@ -18,13 +18,12 @@ import msgspec
 from tqdm import tqdm
 
 from devops_api.errors import DevopsApiError
-from devops_api.items.bulk.exports import ENCODERS
-from devops_api.items.bulk.imports import CSV, NDJSON, Importer
+from devops_api.items.bulk.formats import FORMATS, Format
+from devops_api.items.bulk.imports import Importer
 from devops_api.items.settings import read_item_settings
 from devops_api.items.store.protocol import ItemQuery, ItemStore
 from devops_api.items.store.sqlite.store import open_sqlite_store
 
-MEDIA_TYPES: Final = {"ndjson": NDJSON, "csv": CSV}
 READ_BYTES: Final = 256 * 1024
 _FAULTS_SHOWN: Final = 20
 
@@ -37,11 +36,11 @@ class Target(Protocol):
     """Where items are: behind a service, or in a database file."""
 
     async def import_stream(
-        self, body: AsyncIterator[bytes], media_type: str, *, is_upsert: bool, stops_at_error: bool
+        self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
         """Import; the members of the report."""
 
-    def export_stream(self, media_type: str) -> AsyncGenerator[tuple[bytes, int], None]:
+    def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
         """The export in parts, each with about how many items are in it."""
 
     async def count(self) -> int:
@@ -55,10 +54,10 @@ class DatabaseTarget:
         self._store = store
 
     async def import_stream(
-        self, body: AsyncIterator[bytes], media_type: str, *, is_upsert: bool, stops_at_error: bool
+        self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
         """Import; also where it is broken off, the report says what is stored."""
-        importer = Importer(self._store, media_type=media_type, is_upsert=is_upsert, stops_at_error=stops_at_error)
+        importer = Importer(self._store, file_format, is_upsert=is_upsert, stops_at_error=stops_at_error)
         try:
             await importer.run(body, lambda: False)
         except (asyncio.CancelledError, DevopsApiError) as error:
@@ -67,13 +66,12 @@ class DatabaseTarget:
             ) from None
         return dict(msgspec.to_builtins(importer.report))
 
-    async def export_stream(self, media_type: str) -> AsyncGenerator[tuple[bytes, int], None]:
+    async def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
         """The export, read from one snapshot."""
-        header, encode = ENCODERS[media_type]
-        yield header, 0
+        yield file_format.header, 0
         async with contextlib.aclosing(self._store.export(ItemQuery())) as chunks:
             async for chunk in chunks:
-                yield encode(chunk), len(chunk)
+                yield file_format.encode(chunk), len(chunk)
 
     async def count(self) -> int:
         """How many items are stored."""
@@ -87,20 +85,20 @@ class ServiceTarget:
         self._session = session
 
     async def import_stream(
-        self, body: AsyncIterator[bytes], media_type: str, *, is_upsert: bool, stops_at_error: bool
+        self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
         """Import; TransferError says what the service said where it broke off."""
         options = {"on_error": "abort" if stops_at_error else "skip"} | ({"upsert": "sku"} if is_upsert else {})
-        headers = {"Content-Type": media_type}
+        headers = {"Content-Type": file_format.media_type}
         async with self._session.post("/items/import", params=options, data=body, headers=headers) as reply:
             report: dict[str, Any] = await reply.json(content_type=None)
             if "created" not in report:
                 raise TransferError(f"the service answered {reply.status}: {report.get('detail')}")
             return report
 
-    async def export_stream(self, media_type: str) -> AsyncGenerator[tuple[bytes, int], None]:
+    async def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
         """The export as the service streams it."""
-        async with self._session.get("/items/export", headers={"Accept": media_type}) as reply:
+        async with self._session.get("/items/export", headers={"Accept": file_format.media_type}) as reply:
             if not reply.ok:
                 raise TransferError(f"the service answered {reply.status}: {await reply.text()}")
             async for part in reply.content.iter_any():
@@ -171,7 +169,7 @@ async def _import(options: argparse.Namespace) -> int:
             with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, disable=None, desc="import") as bar:
                 report = await target.import_stream(
                     _read_parts(source, bar),
-                    MEDIA_TYPES[_choose_format(options)],
+                    FORMATS[_choose_format(options)],
                     is_upsert=options.upsert,
                     stops_at_error=options.abort,
                 )
@@ -219,7 +217,7 @@ async def _export(options: argparse.Namespace) -> int:
             _open_sink(options.file) as sink,
             tqdm(total=total, unit=" items", unit_scale=True, disable=None, desc="export") as bar,
         ):
-            async with contextlib.aclosing(target.export_stream(MEDIA_TYPES[_choose_format(options)])) as parts:
+            async with contextlib.aclosing(target.export_stream(FORMATS[_choose_format(options)])) as parts:
                 async for part, count in parts:
                     sink.write(part)
                     bar.update(min(count, total - bar.n))

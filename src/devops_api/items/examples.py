@@ -2,15 +2,19 @@
 
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from devops_api.errors import InvalidError, ProblemError
 from devops_api.http.problems import create_type
-from devops_api.items.bulk.exports import csv_header
+from devops_api.items.bulk.formats import CSV, NDJSON
+from devops_api.items.decoding import decode_item
+from devops_api.items.encoding import encode_item
+from devops_api.items.model import Item
 
 EXAMPLE_ID: Final = "019b7d2c-5e4e-7000-8a6b-3c5d7e9f1a2b"
 UNKNOWN_ID: Final = "019b7d2c-5e4e-7fff-bfff-ffffffffffff"
-_TIME: Final = "2026-01-02T03:04:05.678Z"
+_TIME_MS: Final = 1_767_323_045_678
 SEED: Final[dict[str, Any]] = {
     "name": "Desk lamp",
     "price": 24.9,
@@ -18,7 +22,14 @@ SEED: Final[dict[str, Any]] = {
     "description": "Warm light, brass foot",
     "tags": ["home", "light"],
 }
-SEEDED: Final[dict[str, Any]] = {"id": EXAMPLE_ID} | SEED | {"created_at": _TIME, "updated_at": _TIME, "version": 1}
+_ITEM: Final = Item(
+    id=EXAMPLE_ID,
+    fields=decode_item(orjson.dumps(SEED)),
+    created_at_ms=_TIME_MS,
+    updated_at_ms=_TIME_MS,
+    version=1,
+)
+SEEDED: Final[dict[str, Any]] = orjson.loads(encode_item(_ITEM))
 
 
 def create_problem(problem: type[ProblemError], instance: str, detail: str, **members: Any) -> dict[str, Any]:
@@ -35,7 +46,10 @@ def create_problem(problem: type[ProblemError], instance: str, detail: str, **me
 
 def create_item(name: str = "Desk lamp", price: float = 19.5, version: int = 2) -> dict[str, Any]:
     """Create an item that was stored with only a name and a price."""
-    return SEEDED | {"name": name, "price": price, "sku": None, "description": None, "tags": [], "version": version}
+    fields = decode_item(orjson.dumps({"name": name, "price": price}))
+    item = msgspec.structs.replace(_ITEM, fields=fields, version=version)
+    created: dict[str, Any] = orjson.loads(encode_item(item))
+    return created
 
 
 BATCH_REJECTED: Final = create_problem(
@@ -54,8 +68,5 @@ IMPORTED: Final[dict[str, Any]] = {
     "stored_through_line": 2,
     "errors": [{"line": 2, "detail": "1 error was found", "errors": [{"pointer": "/price", "detail": "is required"}]}],
 }
-EXPORTED_NDJSON: Final = orjson.dumps(SEEDED).decode() + "\n"
-EXPORTED_CSV: Final = (
-    csv_header().decode()
-    + f'{EXAMPLE_ID},Desk lamp,24.9,LAMP-1,"Warm light, brass foot",home light,{_TIME},{_TIME},1\r\n'
-)
+EXPORTED_NDJSON: Final = NDJSON.encode([_ITEM]).decode()
+EXPORTED_CSV: Final = (CSV.header + CSV.encode([_ITEM])).decode()

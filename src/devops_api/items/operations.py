@@ -14,6 +14,7 @@ from devops_api.http.operations import (
     Response,
 )
 from devops_api.items.examples import EXAMPLE_ID, SEED, SEEDED, UNKNOWN_ID, create_item, create_problem
+from devops_api.items.model import FIELD_NAMES
 from devops_api.items.parameters import ITEM_ID, LIST_PARAMETERS
 
 _GROUP: Final = "Items"
@@ -64,7 +65,7 @@ CREATE_ITEM: Final = Operation(
                     {"pointer": "/price", "detail": "must be a whole number of hundredths"},
                     {
                         "pointer": "/colour",
-                        "detail": "is not a field of an item; these are: name, price, sku, description, tags",
+                        "detail": f"is not a field of an item; these are: {', '.join(FIELD_NAMES)}",
                     },
                 ],
             ),
@@ -174,8 +175,8 @@ PATCH_ITEM: Final = Operation(
     "patchItem",
     _GROUP,
     "Change some fields of an item",
-    "Applies a JSON merge patch (RFC 7396): omitted fields keep their values, and `null` removes `sku`, "
-    "`description` or `tags`. A `sku` that another item has gets 409.",
+    "Applies a JSON merge patch (RFC 7396): omitted fields keep their values, and `null` removes an optional field. A "
+    "`sku` that another item has gets 409.",
     (ITEM_ID, IF_MATCH),
     {MERGE_PATCH: "ItemPatch", JSON: "ItemPatch"},
     (Response(200, "The new version of the item.", _ITEM, ("ETag",)),),

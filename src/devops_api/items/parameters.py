@@ -1,37 +1,38 @@
-"""The parameters of the item operations."""
+"""The parameters of the item operations; those that filter are derived from the fields."""
 
 from typing import Final
 
 from devops_api.http.operations import Parameter, Schema
-from devops_api.items.bulk.handlers import FORMATS
-from devops_api.items.model import TAGS_MAX
-from devops_api.items.query import LIMIT_DEFAULT, LIMIT_MAX, SORTS, TEXT_MAX
-from devops_api.items.schema import ID, PRICE, TAG
+from devops_api.items.bulk.formats import FORMATS
+from devops_api.items.model import FILTERS, SEARCHED, SORT_KEYS
+from devops_api.items.store.protocol import ItemQuery
+
+LIMIT_DEFAULT: Final = ItemQuery().limit
+LIMIT_MAX: Final = 200
+TEXT_MAX: Final = 200
+SORTS: Final = tuple(sign + key for key in SORT_KEYS for sign in ("", "-"))
 
 
 def _query(name: str, schema: Schema, description: str) -> Parameter:
     return Parameter(name, "query", schema, description)
 
 
-ITEM_ID: Final = Parameter("id", "path", ID, "The item's id.")
-_FILTERS: Final = (
+ITEM_ID: Final = Parameter("id", "path", {"type": "string", "format": "uuid"}, "The item's id.")
+_MATCHING: Final = (
     _query(
         "sort",
         {"enum": list(SORTS), "default": "-created_at"},
-        "The order; `-` means descending. Names sort by code point.",
+        "The order; `-` means descending. Text sorts by code point.",
     ),
     _query(
         "q",
         {"type": "string", "maxLength": TEXT_MAX},
-        "Words to find in name and description. Each matches as a prefix, without regard to case and accents; all "
-        "must match.",
+        f"Words to find in {' and '.join(SEARCHED)}. Each matches as a prefix, without regard to case and accents; "
+        "all must match.",
     ),
-    _query("tag", {"type": "array", "items": TAG, "maxItems": TAGS_MAX}, "A tag. Repeat it to require several tags."),
-    _query("min_price", PRICE, "The lowest price, inclusive."),
-    _query("max_price", PRICE, "The highest price, inclusive."),
-    _query("sku", {"type": "string"}, "The sku of the item."),
+    *(_query(entry.parameter, entry.schema, entry.description) for entry in FILTERS.values()),
 )
-LIST_PARAMETERS: Final = (
+LIST_PARAMETERS: Final[tuple[Parameter, ...]] = (
     _query(
         "limit",
         {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
@@ -42,14 +43,14 @@ LIST_PARAMETERS: Final = (
         {"type": "string", "format": "cursor"},
         "`next` of the previous page, unchanged. The sort and the filters must be the same.",
     ),
-    *_FILTERS,
+    *_MATCHING,
     _query("count", {"enum": ["exact"]}, "Adds `total`, the number of all matching items."),
 )
-EXPORT_PARAMETERS: Final = (
+EXPORT_PARAMETERS: Final[tuple[Parameter, ...]] = (
     _query("format", {"enum": list(FORMATS)}, "The format; takes precedence over `Accept`."),
-    *_FILTERS,
+    *_MATCHING,
 )
-IMPORT_PARAMETERS: Final = (
+IMPORT_PARAMETERS: Final[tuple[Parameter, ...]] = (
     _query("upsert", {"enum": ["sku"]}, "A line whose sku exists replaces that item. Every line must have a sku."),
     _query(
         "on_error",

@@ -8,10 +8,11 @@ from devops_api.items import operations
 from devops_api.items.bulk import operations as bulk_operations
 from devops_api.items.bulk.handlers import BulkHandlers
 from devops_api.items.handlers import ItemHandlers
-from devops_api.items.metrics import ITEMS_REJECTED, REJECTION_REASONS
+from devops_api.items.metrics import ITEMS_REJECTED
 from devops_api.telemetry.pipeline import Telemetry
 
-_REASONS: Final = dict(zip((400, 422, 409, 412, 413), REJECTION_REASONS, strict=True))
+# The reasons of `items.rejected` by the status of the problem; other rejections do not concern the content.
+_REASONS: Final = {400: "malformed", 422: "invalid", 409: "conflict", 412: "precondition", 413: "too_large"}
 
 
 def create_routes(items: ItemHandlers, bulk: BulkHandlers, telemetry: Telemetry) -> list[Route]:

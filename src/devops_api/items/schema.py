@@ -1,57 +1,19 @@
-"""JSON schemas of items, made from the types that decode requests and their limits."""
+"""JSON schemas of items, derived from the fields."""
 
-from typing import Final
+from typing import Any, Final
 
 from devops_api.apidocs.schema import COUNT, create_object, describe_struct, ref
 from devops_api.http.operations import Schema
-from devops_api.items.bulk.imports import ImportReport
-from devops_api.items.decoding import FIELDS, SERVER_FIELDS, ItemBody
+from devops_api.items.bulk.imports import LINES_SHOWN, ImportReport
+from devops_api.items.fields import Field
 from devops_api.items.handlers import BATCH_ITEMS_MAX
-from devops_api.items.model import DESCRIPTION_MAX, NAME_MAX, PRICE_MAX_HUNDREDTHS, SKU_MAX, TAG_PATTERN, TAGS_MAX
+from devops_api.items.model import FIELDS, SERVER_FIELDS
 
-_CONTROL: Final = "\\u0000-\\u001f\\u007f-\\u009f"
-_SPACE: Final = "\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
-_TEXT: Final = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$"
-
-
-def _create_line_pattern(most: int) -> str:
-    """Match one line of 1 to `most` characters after trimming, which `maxLength` cannot express."""
-    edge = f"[^{_CONTROL}{_SPACE}]"
-    return f"^[{_SPACE}]*{edge}([^{_CONTROL}]{{0,{most - 2}}}{edge})?[{_SPACE}]*$"
-
-
-TAG: Final[Schema] = {"type": "string", "pattern": f"^{TAG_PATTERN}$"}
-PRICE: Final[Schema] = {"type": "number", "minimum": 0, "maximum": PRICE_MAX_HUNDREDTHS / 100, "multipleOf": 0.01}
-TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-ID: Final[Schema] = {"type": "string", "format": "uuid"}
-
-FIELD_RULES: Final[dict[str, Schema]] = {
-    "name": {
-        "pattern": _create_line_pattern(NAME_MAX),
-        "description": f"1 to {NAME_MAX} characters after trimming, no control characters; stored as NFC.",
-    },
-    "price": PRICE
-    | {"description": "0 to 9999999999.99 with at most two decimal places by value: 1.100 is valid, 1.101 is not."},
-    "sku": {
-        "pattern": _create_line_pattern(SKU_MAX),
-        "description": f"1 to {SKU_MAX} characters after trimming, unique among items; stored as NFC.",
-    },
-    "description": {
-        "maxLength": DESCRIPTION_MAX,
-        "pattern": _TEXT,
-        "description": f"Up to {DESCRIPTION_MAX} characters; line breaks and tabs are allowed; stored as NFC.",
-    },
-    "tags": {
-        "items": TAG,
-        "maxItems": TAGS_MAX,
-        "uniqueItems": True,
-        "description": f"Up to {TAGS_MAX} distinct tags of 1 to 50 characters from a-z, 0-9, - and _.",
-    },
-}
-_SERVER_RULES: Final[dict[str, Schema]] = {
-    "id": ID | {"description": "A UUIDv7 that the service generates."},
-    "created_at": TIME | {"description": "RFC 3339, UTC, milliseconds."},
-    "updated_at": TIME | {"description": "RFC 3339, UTC, milliseconds."},
+_TIME: Final[Schema] = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC, milliseconds."}
+_SERVER_FIELDS: Final[dict[str, Schema]] = {
+    "id": {"type": "string", "format": "uuid", "description": "A UUIDv7 that the service generates."},
+    "created_at": _TIME,
+    "updated_at": _TIME,
     "version": {"type": "integer", "minimum": 1, "description": "1 for a new item; every change adds 1."},
 }
 _REJECTED_LINE: Final[Schema] = {
@@ -67,51 +29,53 @@ _REJECTED_LINE: Final[Schema] = {
 
 def create_schemas() -> dict[str, Schema]:
     """Create the component schemas of the domain, by name."""
-    new_item = describe_struct(ItemBody, "The fields that a client sets.", FIELD_RULES)
-    report = describe_struct(
-        ImportReport,
-        "The result of an import. `errors` describes the first 100 rejected lines; lines are counted from 1.",
-        {name: COUNT if name != "errors" else {"items": _REJECTED_LINE} for name in ImportReport.__struct_fields__},
-    )
     return {
-        "NewItem": new_item,
-        "ItemPatch": _create_patch(new_item),
-        "Item": _create_item(new_item),
+        "NewItem": _create_new_item(),
+        "ItemPatch": _create_patch(),
+        "Item": _create_item(),
         "NewItems": {"type": "array", "minItems": 1, "maxItems": BATCH_ITEMS_MAX, "items": ref("NewItem")},
         "Items": create_object(items={"type": "array", "items": ref("Item")}),
         "Page": _create_page(),
-        "ImportReport": report | {"required": list(ImportReport.__struct_fields__)},
+        "ImportReport": _create_report(),
     }
 
 
-def _create_item(new_item: Schema) -> Schema:
-    fields = {
-        name: {key: value for key, value in field.items() if key not in {"default", "pattern"}}
-        for name, field in new_item["properties"].items()
-    }
-    for name, most in (("name", NAME_MAX), ("sku", SKU_MAX)):
-        fields[name] |= {"minLength": 1, "maxLength": most}
-    order = ("id", *FIELDS, *SERVER_FIELDS[1:])
+def _create_new_item() -> Schema:
     return {
         "type": "object",
-        "description": "A stored item.",
-        "properties": {name: (fields | _SERVER_RULES)[name] for name in order},
-        "required": list(order),
-    }
-
-
-def _create_patch(new_item: Schema) -> Schema:
-    properties = {
-        name: {key: value for key, value in field.items() if key != "default"}
-        for name, field in new_item["properties"].items()
-    }
-    properties["tags"] = properties["tags"] | {"type": ["array", "null"]}
-    return {
-        "type": "object",
-        "description": "A merge patch (RFC 7396): omitted fields do not change; null removes sku, description or tags.",
-        "properties": properties,
+        "description": "The fields that a client sets.",
+        "properties": {
+            field.name: _describe(field, field.kind.create_input_schema(), is_nullable=field.is_nullable)
+            | ({} if field.is_required else {"default": _create_default(field)})
+            for field in FIELDS
+        },
+        "required": [field.name for field in FIELDS if field.is_required],
         "additionalProperties": False,
     }
+
+
+def _create_patch() -> Schema:
+    *others, last = [field.name for field in FIELDS if not field.is_required]
+    return {
+        "type": "object",
+        "description": f"A merge patch (RFC 7396): omitted fields do not change; null removes {', '.join(others)} "
+        f"or {last}.",
+        "properties": {
+            field.name: _describe(field, field.kind.create_input_schema(), is_nullable=not field.is_required)
+            for field in FIELDS
+        },
+        "additionalProperties": False,
+    }
+
+
+def _create_item() -> Schema:
+    fields = {
+        field.name: _describe(field, field.kind.create_schema(), is_nullable=field.is_nullable) for field in FIELDS
+    }
+    everything = fields | _SERVER_FIELDS
+    order = ("id", *fields, *SERVER_FIELDS[1:])
+    properties = {name: everything[name] for name in order}
+    return create_object(**properties) | {"description": "A stored item."}
 
 
 def _create_page() -> Schema:
@@ -121,3 +85,22 @@ def _create_page() -> Schema:
         total=COUNT | {"description": "The number of all matching items; only with count=exact."},
     )
     return page | {"required": ["items", "next"]}
+
+
+def _create_report() -> Schema:
+    names = ImportReport.__struct_fields__
+    return describe_struct(
+        ImportReport,
+        f"The result of an import. `errors` describes the first {LINES_SHOWN} rejected lines; lines are counted from "
+        "1.",
+        {name: COUNT if name != "errors" else {"items": _REJECTED_LINE} for name in names},
+    ) | {"required": list(names)}
+
+
+def _describe(field: Field, schema: Schema, *, is_nullable: bool) -> Schema:
+    kind = [schema["type"], "null"] if is_nullable else schema["type"]
+    return schema | {"type": kind, "description": field.description}
+
+
+def _create_default(field: Field) -> Any:
+    return list(field.default) if isinstance(field.default, tuple) else field.default

@@ -1,4 +1,4 @@
-"""An import is told of every row it loses, and never stores one that it did not understand."""
+"""An import must report every line that it does not store, and store no line that it misread."""
 
 import asyncio
 import csv
@@ -14,7 +14,7 @@ import pytest
 from conftest import Running, StartService
 from processes import Process, run_process
 
-from devops_api.items.bulk.imports import CHUNK_ROWS, ERRORS_SHOWN, FAULTS_SHOWN
+from devops_api.items.bulk.imports import CHUNK_ROWS, ERRORS_SHOWN, LINES_SHOWN
 from devops_api.items.bulk.records import RECORD_BYTES_MAX
 
 MEMORY_GROWTH_MIB = 20
@@ -35,7 +35,7 @@ async def read_items(client: aiohttp.ClientSession) -> list[dict[str, Any]]:
         return [orjson.loads(line) async for line in reply.content]
 
 
-def counts_of(report: dict[str, Any]) -> tuple[int, int, int, int]:
+def read_counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["created"], report["updated"], report["rejected"], report["stored_through_line"]
 
 
@@ -44,27 +44,25 @@ def row(number: int, **fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
-async def test_lines_may_end_as_they_like_and_blank_ones_are_passed_over(
-    client: aiohttp.ClientSession, end: bytes
-) -> None:
+async def test_line_ends_may_vary_and_blank_lines_are_skipped(client: aiohttp.ClientSession, end: bytes) -> None:
     body = b"\n \r\n" + row(1).strip() + b"\r\n\n" + row(2).strip() + end
     status, report = await run_import(client, body)
-    assert (status, counts_of(report)) == (200, (2, 0, 0, 5))
+    assert (status, read_counts(report)) == (200, (2, 0, 0, 5))
 
 
-async def test_a_bad_line_is_named_by_its_number_and_its_faults_and_the_rest_is_stored(
+async def test_invalid_line_is_reported_with_number_and_errors_and_others_are_stored(
     client: aiohttp.ClientSession,
 ) -> None:
     body = row(1) + b'{"name": "", "price": "1"}\n' + b"nonsense\n" + row(4) + b"[]\n" + row(1) + b"\xff\n"
     status, report = await run_import(client, body)
-    assert (status, counts_of(report)) == (200, (2, 0, 5, 7))
+    assert (status, read_counts(report)) == (200, (2, 0, 5, 7))
     assert [error["line"] for error in report["errors"]] == [2, 3, 5, 6, 7]
-    assert [fault["pointer"] for fault in report["errors"][0]["errors"]] == ["/name", "/price"]
+    assert [error["pointer"] for error in report["errors"][0]["errors"]] == ["/name", "/price"]
     assert "taken" in report["errors"][3]["detail"]
 
 
-async def test_what_is_behind_the_last_line_stored_is_not_reported(start_service: StartService) -> None:
-    """Whoever goes on behind that line would count a line twice."""
+async def test_report_ends_with_the_last_stored_line(start_service: StartService) -> None:
+    """A client that continues after that line would otherwise count a line twice."""
     client = (await start_service(request_timeout_s=0.3)).client
 
     async def pause() -> AsyncIterator[bytes]:
@@ -73,27 +71,27 @@ async def test_what_is_behind_the_last_line_stored_is_not_reported(start_service
 
     async with client.post("/items/import", data=pause(), headers={"Content-Type": NDJSON}) as reply:
         problem = await reply.json()
-    assert (reply.status, counts_of(problem)) == (408, (CHUNK_ROWS - 1, 0, 1, CHUNK_ROWS))
+    assert (reply.status, read_counts(problem)) == (408, (CHUNK_ROWS - 1, 0, 1, CHUNK_ROWS))
     assert [error["line"] for error in problem["errors"]] == [1]
 
 
-async def test_a_line_of_thousands_of_faults_is_told_of_some(client: aiohttp.ClientSession) -> None:
+async def test_report_lists_at_most_fifty_errors_of_one_line(client: aiohttp.ClientSession) -> None:
     line = orjson.dumps({f"field {number}": 1 for number in range(3_000)}) + b"\n"
     _, report = await run_import(client, line * 150)
-    assert (report["rejected"], len(report["errors"])) == (150, ERRORS_SHOWN)
-    assert {len(error["errors"]) for error in report["errors"]} == {FAULTS_SHOWN}
+    assert (report["rejected"], len(report["errors"])) == (150, LINES_SHOWN)
+    assert {len(error["errors"]) for error in report["errors"]} == {ERRORS_SHOWN}
     assert "3002 errors" in report["errors"][0]["detail"]
 
 
-async def test_of_many_bad_lines_the_first_hundred_are_shown_and_all_are_counted(client: aiohttp.ClientSession) -> None:
+async def test_report_shows_the_first_hundred_invalid_lines_and_counts_all(client: aiohttp.ClientSession) -> None:
     _, report = await run_import(client, b"{}\n" * 250)
-    assert counts_of(report) == (0, 0, 250, 250)
-    assert [error["line"] for error in report["errors"]] == list(range(1, ERRORS_SHOWN + 1))
+    assert read_counts(report) == (0, 0, 250, 250)
+    assert [error["line"] for error in report["errors"]] == list(range(1, LINES_SHOWN + 1))
 
 
 @pytest.mark.parametrize("bad", [1, 2, CHUNK_ROWS, CHUNK_ROWS + 1, 2 * CHUNK_ROWS])
 @pytest.mark.parametrize("kind", ["undecodable", "taken"])
-async def test_told_to_stop_it_stores_what_came_before_the_bad_line_and_nothing_behind(
+async def test_aborted_import_stores_exactly_the_lines_before_the_invalid_one(
     client: aiohttp.ClientSession, bad: int, kind: str
 ) -> None:
     await run_import(client, row(0))
@@ -101,16 +99,16 @@ async def test_told_to_stop_it_stores_what_came_before_the_bad_line_and_nothing_
     lines[bad - 1] = b"{}\n" if kind == "undecodable" else row(0)
     status, problem = await run_import(client, b"".join(lines), on_error="abort")
     assert (status, problem["title"]) == (422, "Import stopped")
-    assert counts_of(problem) == (bad - 1, 0, 1, bad - 1)
+    assert read_counts(problem) == (bad - 1, 0, 1, bad - 1)
     assert [error["line"] for error in problem["errors"]] == [bad]
     assert [item["sku"] for item in await read_items(client)] == [f"s{number}" for number in range(bad)]
 
 
-async def test_an_upsert_replaces_by_sku_and_may_be_repeated(client: aiohttp.ClientSession) -> None:
+async def test_upsert_replaces_by_sku_and_can_be_repeated(client: aiohttp.ClientSession) -> None:
     body = row(1) + row(2, tags=["a"], description="x")
-    assert counts_of((await run_import(client, body, upsert="sku"))[1]) == (2, 0, 0, 2)
+    assert read_counts((await run_import(client, body, upsert="sku"))[1]) == (2, 0, 0, 2)
     first = await read_items(client)
-    assert counts_of((await run_import(client, body + row(3) + row(3, price=9), upsert="sku"))[1]) == (1, 3, 0, 4)
+    assert read_counts((await run_import(client, body + row(3) + row(3, price=9), upsert="sku"))[1]) == (1, 3, 0, 4)
     items = await read_items(client)
     assert [item["id"] for item in items[:2]] == [item["id"] for item in first]
     assert [(item["sku"], item["price"], item["tags"]) for item in items] == [
@@ -118,37 +116,35 @@ async def test_an_upsert_replaces_by_sku_and_may_be_repeated(client: aiohttp.Cli
     ]
 
 
-async def test_an_upsert_needs_a_sku_in_every_row(client: aiohttp.ClientSession) -> None:
+async def test_upsert_requires_a_sku_in_every_row(client: aiohttp.ClientSession) -> None:
     _, report = await run_import(client, row(1, sku=None) + row(2), upsert="sku")
-    assert (counts_of(report), report["errors"][0]["line"]) == ((1, 0, 1, 2), 1)
+    assert (read_counts(report), report["errors"][0]["line"]) == ((1, 0, 1, 2), 1)
 
 
 @pytest.mark.parametrize("options", [{"upsert": "id"}, {"on_error": "ignore"}, {"x": "1"}, {"upsert": ""}])
-async def test_an_option_that_is_not_known_imports_nothing(
-    client: aiohttp.ClientSession, options: dict[str, str]
-) -> None:
+async def test_unknown_option_imports_nothing(client: aiohttp.ClientSession, options: dict[str, str]) -> None:
     status, problem = await run_import(client, row(1), **options)
-    assert (status, [fault["parameter"] for fault in problem["errors"]]) == (422, list(options))
+    assert (status, [error["parameter"] for error in problem["errors"]]) == (422, list(options))
     assert await read_items(client) == []
 
 
-async def test_options_that_contradict_each_other_import_nothing(client: aiohttp.ClientSession) -> None:
+async def test_contradictory_options_import_nothing(client: aiohttp.ClientSession) -> None:
     headers = {"Content-Type": NDJSON}
     async with client.post("/items/import?on_error=skip&on_error=abort", data=row(1), headers=headers) as reply:
         assert (reply.status, (await reply.json())["errors"][0]["parameter"]) == (422, "on_error")
     assert await read_items(client) == []
 
 
-async def test_a_line_beyond_the_limit_is_refused_and_the_next_one_read(client: aiohttp.ClientSession) -> None:
+async def test_too_long_line_is_rejected_and_the_next_one_read(client: aiohttp.ClientSession) -> None:
     longest = b'{"name": "a", "price": 1' + b" " * (RECORD_BYTES_MAX - 25) + b"}"
     assert len(longest) == RECORD_BYTES_MAX
     body = longest + b"\n" + longest.replace(b": 1 ", b": 1  ") + b"\n" + b"x" * 3_000_000 + b"\n" + row(4)
     _, report = await run_import(client, body)
-    assert counts_of(report) == (2, 0, 2, 4)
+    assert read_counts(report) == (2, 0, 2, 4)
     assert [error["line"] for error in report["errors"]] == [2, 3]
 
 
-async def test_csv_is_read_by_its_header_quotes_lines_and_all(client: aiohttp.ClientSession) -> None:
+async def test_csv_is_read_by_header_with_quotes_and_line_breaks(client: aiohttp.ClientSession) -> None:
     body = (
         b"\xef\xbb\xbfprice,name,description,tags,sku\r\n"
         b'1.50,"Lamp, ""big""","two\nlines",home light,L-1\r\n'
@@ -156,7 +152,7 @@ async def test_csv_is_read_by_its_header_quotes_lines_and_all(client: aiohttp.Cl
         b"3,Gr\xc3\xbcn,,a,  L-2 \n"
     )
     status, report = await run_import(client, body, CSV)
-    assert (status, counts_of(report)) == (200, (3, 0, 0, 6))
+    assert (status, read_counts(report)) == (200, (3, 0, 0, 6))
     items = await read_items(client)
     assert [(item["name"], item["price"], item["description"], item["tags"], item["sku"]) for item in items] == [
         ('Lamp, "big"', 1.5, "two\nlines", ["home", "light"], "L-1"),
@@ -168,23 +164,23 @@ async def test_csv_is_read_by_its_header_quotes_lines_and_all(client: aiohttp.Cl
 @pytest.mark.parametrize(
     "header", [b"", b"name", b"name,price,colour", b"name,price,name", b'"name,price', b"\xff", b"name;price"]
 )
-async def test_a_csv_header_that_is_none_imports_nothing(client: aiohttp.ClientSession, header: bytes) -> None:
+async def test_invalid_csv_header_imports_nothing(client: aiohttp.ClientSession, header: bytes) -> None:
     status, problem = await run_import(client, header + b"\na,1\n", CSV)
     assert (status, problem["title"]) == (422, "Invalid content")
     assert await read_items(client) == []
 
 
-async def test_a_bad_row_of_csv_is_named_by_the_line_it_starts_on(client: aiohttp.ClientSession) -> None:
+async def test_invalid_csv_row_is_reported_with_its_first_line(client: aiohttp.ClientSession) -> None:
     body = b'name,price\na,1\n"b\nb",x\nc\nd,1,2\ne,1e2\nf,"1,5"\ng,0x1\nh,NaN\n"i"j,1\nk,5\n'
     _, report = await run_import(client, body, CSV)
     assert [error["line"] for error in report["errors"]] == [3, 5, 6, 8, 9, 10, 11]
     assert [(item["name"], item["price"]) for item in await read_items(client)] == [("a", 1), ("e", 100), ("k", 5)]
 
 
-async def test_a_quote_within_a_cell_is_text_and_costs_no_line_behind_it(client: aiohttp.ClientSession) -> None:
+async def test_quote_inside_a_cell_is_text(client: aiohttp.ClientSession) -> None:
     body = b'name,description,price\n5" pipe,,1\nnext,6" long,2\n """a","x,\n""y",3\nlast,,4\n'
     status, report = await run_import(client, body, CSV)
-    assert (status, counts_of(report)) == (200, (4, 0, 0, 6))
+    assert (status, read_counts(report)) == (200, (4, 0, 0, 6))
     assert [(item["name"], item["description"], item["price"]) for item in await read_items(client)] == [
         ('5" pipe', None, 1),
         ("next", '6" long', 2),
@@ -193,15 +189,15 @@ async def test_a_quote_within_a_cell_is_text_and_costs_no_line_behind_it(client:
     ]
 
 
-async def test_a_quote_that_is_never_closed_is_named_with_its_line(client: aiohttp.ClientSession) -> None:
+async def test_unclosed_quote_is_reported_with_its_line(client: aiohttp.ClientSession) -> None:
     rest = b"".join(b"row %d,%d\n" % (number, number) for number in range(20_000))
     _, report = await run_import(client, b'name,price\nok,1\n"open,2\n' + rest, CSV)
-    assert counts_of(report) == (1, 0, 1, 3)
+    assert read_counts(report) == (1, 0, 1, 3)
     assert report["errors"][0]["line"] == 3
 
 
 @pytest.mark.parametrize("media_type", [NDJSON, CSV])
-async def test_what_was_exported_can_be_imported(running: Running, media_type: str) -> None:
+async def test_export_can_be_imported(running: Running, media_type: str) -> None:
     client = running.client
     given = row(1, description='a,"b"\n\r\tü', tags=["x", "y-z"], price=0.01) + row(2, sku=None, price=9999999999.99)
     await run_import(client, given)
@@ -220,7 +216,7 @@ async def test_what_was_exported_can_be_imported(running: Running, media_type: s
 
 
 @pytest.mark.parametrize("size", [1, 3, 64, 5000])
-async def test_where_the_stream_is_cut_does_not_matter(client: aiohttp.ClientSession, size: int) -> None:
+async def test_chunks_of_any_size_import_the_same(client: aiohttp.ClientSession, size: int) -> None:
     text = io.StringIO(newline="")
     rows = [[f'n"{number}', str(number), "a\nb,c" * (number % 3)] for number in range(40)]
     csv.writer(text).writerows([["name", "price", "description"], *rows])
@@ -238,8 +234,8 @@ async def test_where_the_stream_is_cut_does_not_matter(client: aiohttp.ClientSes
     ]
 
 
-async def test_memory_stays_flat_through_a_long_import_and_a_long_export(tmp_path: Path) -> None:
-    """What is imported and exported here is several times what memory may grow by."""
+async def test_memory_stays_flat_during_long_imports_and_exports(tmp_path: Path) -> None:
+    """Imports and exports several times as much as memory may grow."""
     text = "words to find, and more of them than anyone reads " * 36
 
     async def generate(first: int, last: int) -> AsyncIterator[bytes]:
@@ -259,7 +255,7 @@ async def test_memory_stays_flat_through_a_long_import_and_a_long_export(tmp_pat
 
 
 async def measure_export(client: aiohttp.ClientSession) -> int:
-    """The bytes of an export, read in pauses at its beginning."""
+    """Return the size of an export that is read slowly at first."""
     size = 0
     async with client.get("/items/export?sort=name") as reply:
         async for part in reply.content.iter_any():
@@ -270,7 +266,7 @@ async def measure_export(client: aiohttp.ClientSession) -> int:
 
 
 def read_peak_mib(process: Process) -> float:
-    """The most memory that a process has had resident."""
+    """Return the peak resident memory of a process."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024

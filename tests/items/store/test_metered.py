@@ -1,4 +1,4 @@
-"""Whoever asks why requests are slow looks at the store first: each call must be there, under its outcome."""
+"""Slow requests are explained by the store first: every call must be measured, by outcome."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -23,7 +23,7 @@ COUNT = "db_client_operation_duration_seconds_count"
 
 
 class Metered:
-    """A metered store, and what was measured of it."""
+    """A metered store and its metrics."""
 
     def __init__(self, store: MeteredStore, telemetry: Telemetry) -> None:
         self.store = store
@@ -31,7 +31,7 @@ class Metered:
         self.is_closed = False
 
     async def count(self) -> dict[tuple[str, str], int]:
-        """Calls by operation and error type; zeros are left out."""
+        """Return the number of calls by operation and error type, without zeros."""
         found = Scrape((await self.telemetry.render(OPENMETRICS, "")).body.decode())
         return {
             (sample.labels["db_operation_name"], sample.labels.get("error_type", "")): int(sample.value)
@@ -54,7 +54,7 @@ async def metered(tmp_path: Path) -> AsyncIterator[Metered]:
         logs.close(1)
 
 
-async def test_every_call_is_measured_under_its_operation(metered: Metered) -> None:
+async def test_every_call_is_measured_by_operation(metered: Metered) -> None:
     store = metered.store
     item = (await store.create(FIELDS)).item
     assert len(await store.create_batch([FIELDS, FIELDS])) == 2
@@ -70,7 +70,7 @@ async def test_every_call_is_measured_under_its_operation(metered: Metered) -> N
     assert await metered.count() == {(operation, ""): 1 for operation in STORE_OPERATIONS}
 
 
-async def test_failures_are_told_apart_by_type_and_what_is_unknown_is_other(metered: Metered) -> None:
+async def test_failures_are_measured_by_type_and_unknown_types_as_other(metered: Metered) -> None:
     store = metered.store
 
     def crash(_: Item) -> ItemFields:
@@ -94,7 +94,7 @@ async def test_failures_are_told_apart_by_type_and_what_is_unknown_is_other(mete
     }
 
 
-async def test_a_closed_store_is_unavailable_and_its_calls_are_counted(metered: Metered) -> None:
+async def test_calls_on_a_closed_store_are_measured_as_unavailable(metered: Metered) -> None:
     await metered.store.close()
     metered.is_closed = True
     with pytest.raises(StoreUnavailableError):
@@ -102,7 +102,7 @@ async def test_a_closed_store_is_unavailable_and_its_calls_are_counted(metered: 
     assert await metered.count() == {("create", "StoreUnavailableError"): 1}
 
 
-async def test_an_export_that_is_given_up_is_a_cancellation(metered: Metered) -> None:
+async def test_abandoned_export_is_measured_as_cancelled(metered: Metered) -> None:
     await metered.store.create_batch([FIELDS] * 3)
     async with aclosing(metered.store.export(ItemQuery())) as chunks:
         async for _ in chunks:
@@ -110,7 +110,7 @@ async def test_an_export_that_is_given_up_is_a_cancellation(metered: Metered) ->
     assert await metered.count() == {("create_batch", ""): 1, ("export", "CancelledError"): 1}
 
 
-async def test_store_calls_are_born_at_zero(metered: Metered) -> None:
+async def test_series_of_store_calls_exist_from_the_start(metered: Metered) -> None:
     found = Scrape((await metered.telemetry.render(OPENMETRICS, "")).body.decode())
     born = {(s.labels["db_operation_name"], s.labels.get("error_type", "")) for s in found.find(COUNT)}
     assert born == {(operation, error) for operation in STORE_OPERATIONS for error in ("", "StoreUnavailableError")}

@@ -6,7 +6,7 @@ from typing import Final
 from devops_api.errors import ConflictError, InvalidError, NotAcceptableError
 from devops_api.http.bodies import JSON
 from devops_api.http.operations import BODY_PROBLEMS, Example, Operation, Response
-from devops_api.items.bulk.imports import CSV, NDJSON
+from devops_api.items.bulk.formats import CSV, NDJSON
 from devops_api.items.errors import ImportStoppedError
 from devops_api.items.examples import (
     BATCH_REJECTED,
@@ -20,7 +20,7 @@ from devops_api.items.handlers import BATCH_ITEMS_MAX
 from devops_api.items.parameters import EXPORT_PARAMETERS, IMPORT_PARAMETERS
 
 _GROUP: Final = "Many at once"
-_LINES: Final[Mapping[str, str | None]] = {NDJSON: None, CSV: None}
+_LINES: Final[Mapping[str, str | None]] = {NDJSON.media_type: None, CSV.media_type: None}
 _SECOND_INVALID: Final = '{"name": "Bulb", "price": 3}\n{"name": "Shade"}\n'
 
 CREATE_BATCH: Final = Operation(
@@ -66,7 +66,7 @@ IMPORT_ITEMS: Final = Operation(
             "lines",
             "Two lines of NDJSON, the second invalid",
             200,
-            media_type=NDJSON,
+            media_type=NDJSON.media_type,
             body=_SECOND_INVALID,
             response=IMPORTED,
         ),
@@ -75,7 +75,7 @@ IMPORT_ITEMS: Final = Operation(
             "CSV that is safe to repeat",
             200,
             query={"upsert": "sku"},
-            media_type=CSV,
+            media_type=CSV.media_type,
             body="sku,name,price,tags\nLAMP-1,Desk lamp,24.9,home light\nBULB-1,Bulb,3,\n",
             response={"created": 1, "updated": 1, "rejected": 0, "stored_through_line": 3, "errors": []},
         ),
@@ -84,12 +84,12 @@ IMPORT_ITEMS: Final = Operation(
             "Stop at the first invalid line",
             422,
             query={"on_error": "abort"},
-            media_type=NDJSON,
+            media_type=NDJSON.media_type,
             body=_SECOND_INVALID,
             response=create_problem(
                 ImportStoppedError,
                 "/items/import",
-                "The import stopped at its first bad line, as asked",
+                "The import stopped at its first invalid line, as requested",
                 **IMPORTED | {"stored_through_line": 1},
             ),
         ),
@@ -110,9 +110,9 @@ EXPORT_ITEMS: Final = Operation(
             "NDJSON in the order of creation",
             200,
             query={"sort": "created_at"},
-            media_type=NDJSON,
+            media_type=NDJSON.media_type,
             response=EXPORTED_NDJSON,
         ),
-        Example("table", "CSV", 200, query={"format": "csv"}, media_type=CSV, response=EXPORTED_CSV),
+        Example("table", "CSV", 200, query={"format": "csv"}, media_type=CSV.media_type, response=EXPORTED_CSV),
     ),
 )

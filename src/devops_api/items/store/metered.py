@@ -1,4 +1,4 @@
-"""Times any store: each call's duration by operation and outcome, and a span of its own where the request has one."""
+"""Measure any store: durations of calls by operation and outcome, and a span in the trace of a sampled request."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -66,7 +66,7 @@ class MeteredStore:
         return self._measure("import_chunk", work)
 
     async def get(self, item_id: str) -> Item:
-        """See `ItemStore.get`; `_measure` written out for the call that is made most."""
+        """See `ItemStore.get`; the most frequent call, so `_measure` is inlined."""
         if self._makes_spans and self._telemetry.traced_in_flight:
             return await self._measure("get", self._store.get(item_id))
         started = perf_counter()
@@ -93,7 +93,7 @@ class MeteredStore:
         return self._measure("delete", self._store.delete(item_id, expected))
 
     async def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
-        """See `ItemStore.export`; measured from the first chunk asked for to the last one taken."""
+        """See `ItemStore.export`; measured from the first chunk to the last."""
         started = perf_counter()
         try:
             async with aclosing(self._store.export(query)) as chunks:
@@ -134,7 +134,7 @@ class MeteredStore:
         return result
 
     def _fail(self, operation: str, started: float, error: BaseException) -> None:
-        # A reader that gives up an export closes it: to the store that is a cancellation like any other.
+        # Closing an export early is a cancellation.
         name = "CancelledError" if isinstance(error, GeneratorExit) else type(error).__qualname__
         key = operation, name if name in STORE_ERRORS else OTHER
         if key not in self._failed:

@@ -1,46 +1,44 @@
 """What every store of items promises; one contract suite runs against each.
 
-A write returns only when it is on disk. Writes are atomic and happen one after the other; a read sees whole writes.
-Every call raises StoreUnavailableError where the database cannot be read or written now; nothing was changed then.
+A write returns only when it is on disk. Writes are atomic and run one after the other; a read sees whole writes.
+Every method raises StoreUnavailableError if the database cannot be read or written now; nothing was changed then.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 from devops_api.items.model import Item, ItemFields
 
-SortKey = Literal["created_at", "price", "name"]
-SORT_KEYS: Final[tuple[SortKey, ...]] = ("created_at", "price", "name")
+NO_FILTERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Position(NamedTuple):
-    """The last row of a page: its sort key (hundredths, name; None for `created_at`) and its identifier."""
+    """The last row of a page: the stored value of its sort key (None for `created_at`) and its identifier."""
 
     key: int | str | None
     item_id: str
 
 
 class ItemQuery(NamedTuple):
-    """A list of items as asked for; the filters must all match.
+    """Which items to list, in which order; an item must match every filter.
 
-    `text`: words, each a prefix, all of which must occur in name or description, case and accents ignored; a text
-    without a word finds nothing. Prices in hundredths, both ends included. `after` continues behind a page's last row.
+    `sort` is one of `model.SORT_KEYS`. `text` holds words, each a prefix, all of which must occur in the searched
+    fields, without regard to case and accents; a text without a word finds nothing. `filters` has stored values by the
+    names in `model.FILTERS`. The rows follow `after`, the last row of the previous page.
     """
 
-    sort: SortKey = "created_at"
+    sort: str = "created_at"
     is_descending: bool = True
     limit: int = 50
     after: Position | None = None
     text: str | None = None
-    tags: tuple[str, ...] = ()
-    min_price: int | None = None
-    max_price: int | None = None
-    sku: str | None = None
+    filters: Mapping[str, Any] = NO_FILTERS
     has_total: bool = False
 
 
 class Page(NamedTuple):
-    """Up to `limit` items in order; `next` is where the following page starts, `total` counts all matches if asked."""
+    """Up to `limit` items in order; the following page starts after `next`; `total` counts all matches if asked for."""
 
     items: Sequence[Item]
     next: Position | None
@@ -48,28 +46,28 @@ class Page(NamedTuple):
 
 
 class IdempotencyKey(NamedTuple):
-    """A client's promise that equal keys are one creation: the key, prefixed by whose it is, and the body's digest."""
+    """A client's name for one creation: the key, prefixed with the name of its token, and the digest of the body."""
 
     key: str
     digest: bytes
 
 
 class Created(NamedTuple):
-    """A created item as it was then, and whether this is the reply of an earlier call with the same key."""
+    """An item as it was when it was created, and whether an earlier request with the same key created it."""
 
     item: Item
     is_replay: bool
 
 
 class RejectedRow(NamedTuple):
-    """A row of an import that the store refused: its place in the chunk, from 0, and why."""
+    """A row of an import that the store rejected: its index in the chunk, and why."""
 
     row: int
     detail: str
 
 
 class ChunkOutcome(NamedTuple):
-    """What an import's chunk did. With `stop_at_rejection` the rows before the first rejection are stored."""
+    """What a chunk of an import did. With `stop_at_rejection` the rows before the first rejection are stored."""
 
     created: int
     updated: int
@@ -77,10 +75,10 @@ class ChunkOutcome(NamedTuple):
 
 
 class ItemStore(Protocol):
-    """The store that handlers are given. Safe to call from any number of tasks of one event loop."""
+    """The store that handlers get. Safe to call from any number of tasks of one event loop."""
 
     async def create(self, fields: ItemFields, idempotency: IdempotencyKey | None = None) -> Created:
-        """Store a new item. ConflictError: the sku is taken. InvalidError: the key came with another body before."""
+        """Store a new item. ConflictError: the sku is taken. InvalidError: the key was used with another body."""
 
     async def create_batch(self, batch: Sequence[ItemFields]) -> list[Item]:
         """Store all items or none. ConflictError names every index whose sku is taken, in the store or in the batch."""
@@ -91,15 +89,15 @@ class ItemStore(Protocol):
         """Store a chunk of an import in one transaction; with `is_upsert` a row whose sku exists replaces that item."""
 
     async def get(self, item_id: str) -> Item:
-        """The item. NotFoundError."""
+        """Return the item. NotFoundError."""
 
     async def find(self, query: ItemQuery) -> Page:
-        """One page. An item that is there throughout a walk is seen exactly once, whatever else comes and goes."""
+        """Return one page. An item that exists throughout a walk is seen exactly once, whatever else changes."""
 
     async def update(
         self, item_id: str, edit: Callable[[Item], ItemFields], expected: frozenset[int] | None = None
     ) -> Item:
-        """Replace the fields by what `edit` makes of them, the version one higher, atomically.
+        """Replace the fields with what `edit` returns and add 1 to the version, atomically.
 
         `expected` holds the versions that the caller accepts (None: any). NotFoundError, PreconditionFailedError,
         ConflictError: the sku is taken.
@@ -109,16 +107,16 @@ class ItemStore(Protocol):
         """Remove the item. NotFoundError, PreconditionFailedError."""
 
     def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
-        """All matches in order, in chunks, from one snapshot; `limit`, `after`, `has_total` are not looked at.
+        """Return all matches in order, in chunks, from one snapshot; `limit`, `after` and `has_total` are ignored.
 
         The snapshot is held until the iterator is closed: close it (`contextlib.aclosing`).
         """
 
     async def count(self) -> int:
-        """How many items are stored."""
+        """Return the number of stored items."""
 
     async def ping(self) -> None:
-        """Return when the store can read and write; StoreUnavailableError otherwise."""
+        """Return if the store can read and write. StoreUnavailableError."""
 
     async def close(self) -> None:
-        """Finish what was accepted and let go of the database."""
+        """Finish accepted writes and close the database."""

@@ -1,4 +1,4 @@
-"""Backups are worth what a restore gives back: whole, checked, and never at the price of what was there."""
+"""A restore must bring back a complete, checked database and never lose the one that it replaces."""
 
 import asyncio
 import shutil
@@ -15,10 +15,10 @@ from devops_api.items.store.sqlite.store import open_sqlite_store
 
 
 def ignore(_: int, __: int) -> None:
-    """Take no notice of the progress."""
+    """Ignore the progress."""
 
 
-def names_in(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -32,10 +32,10 @@ async def read_names(path: Path) -> list[str]:
     store = open_sqlite_store(path)
     page = await store.find(ItemQuery(text="words", is_descending=False, limit=200))
     await store.close()
-    return [item.name for item in page.items]
+    return [item.fields.name for item in page.items]
 
 
-async def test_a_backup_made_during_writes_holds_whole_transactions_and_reports_its_progress(tmp_path: Path) -> None:
+async def test_backup_during_writes_holds_whole_transactions_and_reports_progress(tmp_path: Path) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     await store.create_batch([ItemFields(f"n{number}", 1, description="words " * 300) for number in range(5000)])
     steps: list[tuple[int, int]] = []
@@ -57,7 +57,7 @@ async def test_a_backup_made_during_writes_holds_whole_transactions_and_reports_
     assert len(steps) > 1
     assert steps == sorted(steps)
     assert steps[-1][0] == steps[-1][1]
-    assert names_in(tmp_path) == ["copy.db", "items.db", "items.db.lock"]
+    assert list_names(tmp_path) == ["copy.db", "items.db", "items.db.lock"]
     with apsw.Connection(str(tmp_path / "copy.db")) as copy:
         pairs = copy.execute("SELECT count(*) FROM items WHERE name = 'pair'").get
         assert pairs % 2 == 0
@@ -65,7 +65,7 @@ async def test_a_backup_made_during_writes_holds_whole_transactions_and_reports_
         copy.execute("INSERT INTO item_words (item_words, rank) VALUES ('integrity-check', 1)")
 
 
-async def test_a_backup_replaces_no_file(tmp_path: Path) -> None:
+async def test_backup_never_replaces_a_file(tmp_path: Path) -> None:
     await fill(tmp_path / "items.db", ["a"])
     (tmp_path / "copy.db").write_text("precious")
     with pytest.raises(StoreRefusedError, match="exists already"):
@@ -73,7 +73,7 @@ async def test_a_backup_replaces_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
-async def test_a_restore_brings_the_backup_back_and_keeps_the_old_database(tmp_path: Path) -> None:
+async def test_restore_installs_the_backup_and_keeps_the_old_database(tmp_path: Path) -> None:
     path, copy = tmp_path / "items.db", tmp_path / "copy.db"
     await fill(path, ["old"])
     backup_database(path, copy, ignore)
@@ -84,7 +84,7 @@ async def test_a_restore_brings_the_backup_back_and_keeps_the_old_database(tmp_p
     assert await read_names(kept) == ["old", "new"]
 
 
-async def test_a_restore_keeps_the_log_of_a_service_that_was_killed(tmp_path: Path) -> None:
+async def test_restore_keeps_the_log_of_a_killed_service(tmp_path: Path) -> None:
     path, copy, killed = tmp_path / "items.db", tmp_path / "copy.db", tmp_path / "killed" / "items.db"
     await fill(path, ["old"])
     backup_database(path, copy, ignore)
@@ -100,7 +100,7 @@ async def test_a_restore_keeps_the_log_of_a_service_that_was_killed(tmp_path: Pa
     assert await read_names(kept) == ["old", "logged"]
 
 
-async def test_a_damaged_database_can_be_restored(tmp_path: Path) -> None:
+async def test_damaged_database_can_be_restored(tmp_path: Path) -> None:
     path, copy = tmp_path / "items.db", tmp_path / "copy.db"
     await fill(path, ["old"])
     backup_database(path, copy, ignore)
@@ -110,7 +110,7 @@ async def test_a_damaged_database_can_be_restored(tmp_path: Path) -> None:
     assert await read_names(path) == ["old"]
 
 
-async def test_a_restore_is_refused_while_a_service_uses_the_database(tmp_path: Path) -> None:
+async def test_restore_is_refused_while_a_service_uses_the_database(tmp_path: Path) -> None:
     path, copy = tmp_path / "items.db", tmp_path / "copy.db"
     await fill(path, ["old"])
     backup_database(path, copy, ignore)
@@ -123,7 +123,7 @@ async def test_a_restore_is_refused_while_a_service_uses_the_database(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["foreign", "newer", "torn", "text", "absent"])
-async def test_what_is_no_backup_is_refused_and_the_database_stays(tmp_path: Path, kind: str) -> None:
+async def test_invalid_backup_is_refused_and_the_database_stays(tmp_path: Path, kind: str) -> None:
     path, copy = tmp_path / "items.db", tmp_path / "copy.db"
     await fill(path, ["kept"])
     if kind == "foreign":

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only, locked or damaged costs clients a clear refusal, and never an item."""
+"""A full, read-only, locked or damaged disk must cause clear errors and never lose an item."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ def run(*command: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 4 MiB."""
+    """A separate file system of 4 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     try:
@@ -52,11 +52,11 @@ async def store(small_disk: Path) -> AsyncIterator[SqliteStore]:
 
 
 def big(number: int) -> ItemFields:
-    return ItemFields(f"n{number}", number, f"s{number}", "x" * 2000)
+    return ItemFields(f"n{number}", number, sku=f"s{number}", description="x" * 2000)
 
 
 async def fill_disk(store: SqliteStore) -> list[Item]:
-    """Create until the disk is full, and give what was acknowledged."""
+    """Create items until the disk is full; return the acknowledged ones."""
     created: list[Item] = []
     while True:
         try:
@@ -68,13 +68,11 @@ async def fill_disk(store: SqliteStore) -> list[Item]:
 
 
 async def wait_for_age(seconds: float) -> None:
-    """Until the last commit no longer speaks for the disk."""
+    """Wait until the last commit is too old to prove that writing works."""
     await asyncio.sleep(seconds)
 
 
-async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_room_heals_it(
-    store: SqliteStore, small_disk: Path
-) -> None:
+async def test_full_disk_rejects_writes_serves_reads_and_recovers(store: SqliteStore, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (DISK_MIB << 19))
     created = await fill_disk(store)
@@ -93,7 +91,7 @@ async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_room_heals_it(
     assert found == [*created, after]
 
 
-async def test_what_was_acknowledged_before_the_disk_filled_survives_a_restart(small_disk: Path) -> None:
+async def test_writes_acknowledged_before_the_disk_was_full_survive_a_restart(small_disk: Path) -> None:
     store = open_sqlite_store(small_disk / "items.db")
     created = await fill_disk(store)
     shutil.copytree(small_disk, small_disk.parent / "as-after-a-crash")
@@ -103,7 +101,7 @@ async def test_what_was_acknowledged_before_the_disk_filled_survives_a_restart(s
     await store.close()
 
 
-async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+async def test_backup_without_disk_space_fails_and_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     await store.create_batch([big(number) for number in range(3000)])
     with pytest.raises(StoreUnavailableError, match="full"):
@@ -116,14 +114,14 @@ def list_names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def test_a_store_opened_on_a_read_only_disk_says_so(small_disk: Path) -> None:
+async def test_read_only_disk_is_reported_at_start(small_disk: Path) -> None:
     await open_sqlite_store(small_disk / "items.db").close()
     run("mount", "-o", "remount,ro", str(small_disk))
     with pytest.raises(StoreUnavailableError, match=r"[Rr]ead-only"):
         open_sqlite_store(small_disk / "items.db")
 
 
-async def test_while_another_process_holds_the_lock_writes_are_refused_and_reads_go_on(
+async def test_lock_of_another_process_rejects_writes_and_serves_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devops_api.items.store.sqlite.file.BUSY_TIMEOUT_MS", 200)
@@ -146,9 +144,7 @@ async def test_while_another_process_holds_the_lock_writes_are_refused_and_reads
     await store.close()
 
 
-def test_a_database_that_is_locked_at_start_is_refused_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_database_locked_at_start_is_refused_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devops_api.items.store.sqlite.file.BUSY_TIMEOUT_MS", 100)
     path = tmp_path / "items.db"
     asyncio.run(open_sqlite_store(path).close())
@@ -161,7 +157,7 @@ def test_a_database_that_is_locked_at_start_is_refused_with_the_reason(
     asyncio.run(open_sqlite_store(path).close())
 
 
-async def test_damage_that_shows_while_serving_is_a_clear_refusal(tmp_path: Path) -> None:
+async def test_damage_found_while_serving_is_reported_clearly(tmp_path: Path) -> None:
     path = tmp_path / "items.db"
     store = open_sqlite_store(path)
     items = await store.create_batch([big(number) for number in range(3000)])
@@ -192,7 +188,7 @@ async def test_damage_that_shows_while_serving_is_a_clear_refusal(tmp_path: Path
 
 
 async def ask(client: aiohttp.ClientSession, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
-    """The status and the document of a reply; one that sends clients away says for how long."""
+    """Return the status and the document of a response; a 503 must have `Retry-After`."""
     async with client.request(method, path, **options) as reply:
         document: dict[str, Any] = await reply.json(content_type=None)
         if reply.status == 503 and "type" in document:
@@ -200,20 +196,18 @@ async def ask(client: aiohttp.ClientSession, method: str, path: str, **options: 
         return reply.status, document
 
 
-async def health_of(client: aiohttp.ClientSession) -> tuple[int, int, int, str]:
-    """What readiness, health and liveness answer, and what is wrong."""
+async def read_health(client: aiohttp.ClientSession) -> tuple[int, int, int, str]:
+    """Return the statuses of readiness, health and liveness, and the detail of the store's check."""
     health, document = await ask(client, "GET", "/health")
     statuses = [(await ask(client, "GET", path))[0] for path in ("/readyz", "/livez")]
     return statuses[0], health, statuses[1], document["checks"]["store"].get("detail", "")
 
 
-async def test_clients_of_a_full_disk_are_told_so_until_there_is_room(
-    start_service: StartService, small_disk: Path
-) -> None:
+async def test_clients_get_503_while_the_disk_is_full(start_service: StartService, small_disk: Path) -> None:
     client = (await start_service(database_url=f"sqlite:///{small_disk}/items.db")).client
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (DISK_MIB << 19))
-    assert await health_of(client) == (200, 200, 200, "")
+    assert await read_health(client) == (200, 200, 200, "")
     lines = [
         {"name": f"n{number}", "price": 1, "sku": f"s{number}", "description": "x" * 900} for number in range(9000)
     ]
@@ -226,15 +220,15 @@ async def test_clients_of_a_full_disk_are_told_so_until_there_is_room(
     while (answer := await ask(client, "POST", "/items", json=item))[0] == 201:
         created += 1
     assert (answer[0], answer[1]["detail"]) == (503, report["detail"])
-    assert await health_of(client) == (503, 503, 200, report["detail"])
+    assert await read_health(client) == (503, 503, 200, report["detail"])
     _, page = await ask(client, "GET", "/items?count=exact&sort=created_at&limit=1")
     assert (page["total"], report["stored_through_line"]) == (created, report["created"])
     ballast.unlink()
-    assert await health_of(client) == (200, 200, 200, "")
+    assert await read_health(client) == (200, 200, 200, "")
     assert (await ask(client, "POST", "/items", json=item))[0] == 201
 
 
-async def test_clients_of_a_locked_database_are_told_so_until_it_is_free(
+async def test_clients_get_503_while_the_database_is_locked(
     start_service: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devops_api.items.store.sqlite.file.BUSY_TIMEOUT_MS", 200)
@@ -245,21 +239,24 @@ async def test_clients_of_a_locked_database_are_told_so_until_it_is_free(
     await wait_for_age(1.0)
     status, problem = await ask(client, "PUT", f"/items/{item['id']}", json={"name": "b", "price": 1})
     assert (status, problem["detail"]) == (503, "The database is locked by another process")
-    assert await health_of(client) == (503, 503, 200, problem["detail"])
+    assert await read_health(client) == (503, 503, 200, problem["detail"])
     assert await ask(client, "GET", f"/items/{item['id']}") == (200, item)
     other.execute("ROLLBACK")
     other.close()
-    assert await health_of(client) == (200, 200, 200, "")
+    assert await read_health(client) == (200, 200, 200, "")
     assert (await ask(client, "PUT", f"/items/{item['id']}", json={"name": "b", "price": 1}))[0] == 200
 
 
-def test_a_file_that_may_not_be_written_is_refused_with_what_to_mend(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """As a user for whom rights count, which those of root do not."""
+def test_unwritable_file_is_refused_with_what_to_do(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Runs as a user whose permissions are checked, unlike those of root."""
     folder = tmp_path_factory.mktemp("owned")
     path = folder / "items.db"
     asyncio.run(open_sqlite_store(path).close())
     path.chmod(0o444)
-    with without_privileges(folder), pytest.raises(StoreUnavailableError, match="is read-only; let the service's user"):
+    with (
+        without_privileges(folder),
+        pytest.raises(StoreUnavailableError, match="is read-only; the service's user must"),
+    ):
         open_sqlite_store(path)
     path.chmod(0o644)
     asyncio.run(open_sqlite_store(path).close())
@@ -267,7 +264,7 @@ def test_a_file_that_may_not_be_written_is_refused_with_what_to_mend(tmp_path_fa
 
 @contextlib.contextmanager
 def without_privileges(folder: Path) -> Iterator[None]:
-    """Be nobody, who owns the folder and can reach it, where this is root."""
+    """If this is root, become a user who owns the folder and can reach it."""
     if os.geteuid() != 0:
         yield
         return
@@ -286,14 +283,14 @@ def without_privileges(folder: Path) -> Iterator[None]:
 
 
 def damage_items(path: Path) -> None:
-    """Overwrite pages in the middle of the file, where items lie, with what is no page."""
+    """Overwrite pages in the middle of the file, which hold items."""
     with path.open("r+b") as file:
         for page in range(700, 900):
             file.seek(page * 4096)
             file.write(b"\xee" * 4096)
 
 
-async def test_a_database_file_that_is_taken_away_fails_the_check(tmp_path: Path) -> None:
+async def test_moved_database_file_fails_the_check(tmp_path: Path) -> None:
     path = tmp_path / "items.db"
     store = open_sqlite_store(path)
     await store.ping()

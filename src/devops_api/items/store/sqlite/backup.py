@@ -1,4 +1,4 @@
-"""Whole, checked copies of the database: out of one that may be in use, and back into one that is not."""
+"""Backup and restore: complete, checked copies of the database, which may be in use during a backup."""
 
 import contextlib
 import os
@@ -12,36 +12,35 @@ import apsw
 from devops_api.errors import StoreRefusedError, StoreUnavailableError
 from devops_api.items.store.sqlite.file import BUSY_TIMEOUT_MS, FileLock, explain_error, open_reader, require_ours
 
-PAGES_A_STEP: Final = 1_024  # 4 MB, between two calls of the progress function
+PAGES_PER_STEP: Final = 1_024  # 2 MB between two calls of the progress function
 Progress = Callable[[int, int], None]
 
 
 def backup_database(source: Path, target: Path, on_progress: Progress) -> None:
-    """Copy a database as it is at one moment, while it may be written to, and check the copy.
+    """Copy a database as of one time, even while it is written to, and check the copy.
 
-    `on_progress` is given the pages done and the pages there are. The copy stands under its name only when it is whole
-    and on disk. StoreRefusedError: there is something at `target`, the source is not ours, or the copy is damaged.
-    StoreUnavailableError.
+    `on_progress` gets the pages done and all pages. The copy gets its name only when it is complete and on disk.
+    StoreRefusedError: `target` exists, the source is not ours, or the copy is damaged. StoreUnavailableError.
     """
     if target.exists():
-        raise StoreRefusedError(f"{target} exists already; a backup replaces no file")
+        raise StoreRefusedError(f"{target} exists already; a backup never replaces a file")
     if not source.exists():
-        raise StoreUnavailableError(f"{source} does not exist; name the database in DEVOPS_API_DATABASE_URL")
+        raise StoreUnavailableError(f"{source} does not exist; set DEVOPS_API_DATABASE_URL to the database")
     part = target.with_name(target.name + ".part")
     with _copy(source, part, on_progress):
         try:
-            os.link(part, target)  # unlike a rename, this replaces nothing that came in the meantime
+            os.link(part, target)  # Unlike a rename, this never replaces a file.
         except FileExistsError:
-            raise StoreRefusedError(f"{target} exists already; a backup replaces no file") from None
+            raise StoreRefusedError(f"{target} exists already; a backup never replaces a file") from None
         except OSError:
-            part.rename(target)  # the file system has no links
+            part.rename(target)  # The file system has no hard links.
         _flush(target.parent)
 
 
 def restore_database(backup: Path, target: Path, on_progress: Progress) -> Path | None:
-    """Put a backup in a database's place; gives the name under which the old database is kept, if there was one.
+    """Replace a database with a backup; return the path under which the old database is kept, if there was one.
 
-    At every moment there is the whole old database under its name, or the whole new one. StoreRefusedError: the backup
+    At any time the path holds either the complete old database or the complete new one. StoreRefusedError: the backup
     is damaged, newer than this service, or another program's. StoreUnavailableError: a service uses the database.
     """
     if not backup.exists():
@@ -59,7 +58,7 @@ def restore_database(backup: Path, target: Path, on_progress: Progress) -> Path 
 
 @contextlib.contextmanager
 def _copy(source: Path, part: Path, on_progress: Progress) -> Iterator[Path]:
-    """A checked copy in one file, on disk; what is left under its name afterwards is removed."""
+    """Yield a checked copy in one file, on disk; remove what is left of it afterwards."""
     try:
         _remove(part)
         with contextlib.closing(open_reader(source, cache_kib=2 * 1024)) as reading:
@@ -72,7 +71,7 @@ def _copy(source: Path, part: Path, on_progress: Progress) -> Iterator[Path]:
         _flush(part)
         yield part
     except apsw.NotADBError:
-        raise StoreRefusedError(f"{source} is no SQLite database") from None
+        raise StoreRefusedError(f"{source} is not an SQLite database") from None
     except apsw.CorruptError as error:
         raise StoreRefusedError(f"{source} is damaged ({error})") from None
     except apsw.Error as error:
@@ -84,19 +83,19 @@ def _copy(source: Path, part: Path, on_progress: Progress) -> Iterator[Path]:
 
 
 def _copy_pages(reading: apsw.Connection, writing: apsw.Connection, on_progress: Progress) -> None:
-    """Copy within one read transaction: a backup that sees a writer between two steps would begin again."""
+    """Copy within one read transaction: SQLite restarts a backup when it meets a write between two steps."""
     reading.execute("BEGIN")
     reading.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     writing.set_busy_timeout(BUSY_TIMEOUT_MS)
     with writing.backup("main", reading, "main") as backup:
         while not backup.done:
-            backup.step(PAGES_A_STEP)
+            backup.step(PAGES_PER_STEP)
             on_progress(backup.page_count - backup.remaining, backup.page_count)
     reading.execute("COMMIT")
 
 
 def _keep(target: Path) -> Path:
-    """Give the old database a second name, whole: its log is written into it first, or kept beside it if damaged."""
+    """Keep the old database under a second name, with its log checkpointed, or kept beside it if that fails."""
     kept = target.with_name(f"{target.name}.before-{strftime('%Y%m%dT%H%M%SZ', gmtime())}")
     log, kept_log = target.with_name(target.name + "-wal"), kept.with_name(kept.name + "-wal")
     with contextlib.suppress(apsw.Error), contextlib.closing(apsw.Connection(os.fspath(target))) as connection:
@@ -104,7 +103,7 @@ def _keep(target: Path) -> Path:
     os.link(target, kept)
     if log.exists():
         os.link(log, kept_log)
-    # A log that stayed would be read as part of the new database.
+    # SQLite would apply a log that stays to the new database.
     log.unlink(missing_ok=True)
     target.with_name(target.name + "-shm").unlink(missing_ok=True)
     _flush(target.parent)
@@ -117,7 +116,7 @@ def _remove(part: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Wait until a file, or the entries of a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

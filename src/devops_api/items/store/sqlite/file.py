@@ -1,4 +1,4 @@
-"""The database file: opening it, the lock that says it is in use, its migrations, and what its errors mean."""
+"""The database file: opening, the lock that marks it as in use, its migrations, and what errors mean."""
 
 import contextlib
 import fcntl
@@ -15,12 +15,12 @@ from devops_api.errors import StoreRefusedError, StoreUnavailableError
 
 APPLICATION_ID: Final = int.from_bytes(b"dvop", "big")
 BUSY_TIMEOUT_MS: Final = 5_000
-WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # what a long export made it grow to beyond this is given back
-# An import into a large database dirties two pages a row, at random places of the indexes: half of SQLite's usual page
-# size halves what is written, and a log of 64 MB gathers what hits the same page (together 1.6 times as fast).
+WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # A longer log, which a long export can cause, is truncated to this.
+# An import into a large database dirties two random index pages a row. Half of SQLite's default page size halves what
+# is written, and a log of 64 MB gathers changes of the same page (together 1.6 times as fast).
 PAGE_BYTES: Final = 2 * 1024
 CHECKPOINT_PAGES: Final = 32_000
-CACHE_KIB: Final = 7 * 1024  # more than an import's transaction dirties, which would be written twice otherwise
+CACHE_KIB: Final = 7 * 1024  # More than an import's transaction dirties; pages that do not fit are written twice.
 _OPEN_READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY
 _OPEN_READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE
 
@@ -33,18 +33,16 @@ _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnicodeDecodeError, "The database is damaged; restore a backup"),
     (apsw.NotADBError, "The database is damaged; restore a backup"),
     (apsw.CantOpenError, "The database cannot be opened"),
-    (apsw.IOError, "The disk that holds the database does not read or write"),
+    (apsw.IOError, "The disk that holds the database fails to read or write"),
     (apsw.ConnectionClosedError, "The store is closed"),
-    (apsw.InterruptError, "Reading was broken off"),
+    (apsw.InterruptError, "The read was interrupted"),
 )
-
-
-DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)  # text that is no text was overwritten
+DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)  # UnicodeDecodeError: text was overwritten.
 DATABASE_ERRORS: Final = (apsw.Error, UnicodeDecodeError)
 
 
 class Diagnosis:
-    """Explains errors, and remembers what only a restored backup mends."""
+    """Explains errors, and remembers damage, which only restoring a backup repairs."""
 
     def __init__(self) -> None:
         self.is_damaged = False
@@ -57,7 +55,7 @@ class Diagnosis:
 
 
 def explain_error(error: Exception) -> StoreUnavailableError:
-    """The problem that clients are told of, without the path of the file."""
+    """Return the problem that clients get, without the path of the file."""
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return StoreUnavailableError(meaning)
@@ -65,7 +63,7 @@ def explain_error(error: Exception) -> StoreUnavailableError:
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open the database for writing, create it where there is none, and bring it up to this version of the service.
+    """Open the database for writing; create it if necessary, and migrate it to this version of the service.
 
     StoreRefusedError, StoreUnavailableError.
     """
@@ -81,7 +79,7 @@ def open_writer(path: Path) -> apsw.Connection:
 
 
 def open_reader(path: Path, *, cache_kib: int, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> apsw.Connection:
-    """Open a database that exists for reading. StoreUnavailableError."""
+    """Open an existing database for reading. StoreUnavailableError."""
     with _explained(path):
         connection = apsw.Connection(os.fspath(path), flags=_OPEN_READ_ONLY)
         connection.set_busy_timeout(busy_timeout_ms)
@@ -91,11 +89,11 @@ def open_reader(path: Path, *, cache_kib: int, busy_timeout_ms: int = BUSY_TIMEO
 
 
 def require_ours(connection: apsw.Connection, path: Path) -> None:
-    """StoreRefusedError where the database is another program's or newer than this service."""
+    """Check the owner and the version. StoreRefusedError: another program's, or newer than this service."""
     application_id, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application_id != APPLICATION_ID:
         raise StoreRefusedError(
-            f"{path} is the database of another program; name another file in DEVOPS_API_DATABASE_URL"
+            f"{path} is the database of another program; set DEVOPS_API_DATABASE_URL to another file"
         )
     newest = len(list_migrations())
     if version > newest:
@@ -106,14 +104,14 @@ def require_ours(connection: apsw.Connection, path: Path) -> None:
 
 
 def list_migrations() -> list[tuple[str, str]]:
-    """Name and SQL of each migration; the first leads from version 0 to 1."""
+    """Return name and SQL of each migration; the first leads from version 0 to 1."""
     folder = files("devops_api.items.store.sqlite").joinpath("migrations")
     found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(name, entry.read_text(encoding="utf-8")) for name, entry in found]
 
 
 def migrate(connection: apsw.Connection, path: Path, migrations: list[tuple[str, str]]) -> None:
-    """Apply what is missing, each in a transaction of its own, one process after the other. StoreRefusedError."""
+    """Apply missing migrations, each in its own transaction, one process after the other. StoreRefusedError."""
     for number, (name, sql) in enumerate(migrations, start=1):
         if connection.pragma("user_version") >= number:
             continue
@@ -128,18 +126,18 @@ def migrate(connection: apsw.Connection, path: Path, migrations: list[tuple[str,
             with contextlib.suppress(apsw.Error):
                 connection.execute("ROLLBACK")
             if isinstance(error, apsw.SQLError | apsw.ConstraintError):
-                raise StoreRefusedError(f"Migration {name} of {path} failed, and changed nothing: {error}") from error
+                raise StoreRefusedError(f"Migration {name} of {path} failed and changed nothing: {error}") from error
             raise
 
 
 class FileLock:
-    """Says that a database is in use, beside it in a file of its own: SQLite's locks end with any handle on the file.
+    """Marks a database as in use. Any number of services share the lock; a restore holds it exclusively.
 
-    Any number of services share it; a restore holds it alone.
+    It is a file beside the database, because SQLite's own locks end when any descriptor of the database is closed.
     """
 
     def __init__(self, path: Path, *, exclusive: bool) -> None:
-        """StoreUnavailableError where the database is in use, or is being restored."""
+        """Acquire the lock. StoreUnavailableError: the database is in use, or being restored."""
         lock_path = path.with_name(path.name + ".lock")
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +150,7 @@ class FileLock:
             raise StoreUnavailableError(f"{path} {why}") from None
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
@@ -164,7 +162,7 @@ def _prepare_writer(connection: apsw.Connection, path: Path) -> None:
     else:
         require_ours(connection, path)
     if connection.readonly("main"):
-        raise StoreUnavailableError(f"{path} is read-only; let the service's user write it and its folder")
+        raise StoreUnavailableError(f"{path} is read-only; the service's user must be able to write it and its folder")
     _switch_to_wal(connection)
     connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
     connection.pragma("synchronous", "FULL")
@@ -176,7 +174,7 @@ def _prepare_writer(connection: apsw.Connection, path: Path) -> None:
 
 
 def _switch_to_wal(connection: apsw.Connection) -> None:
-    """Wait by hand for others that open the same new file: SQLite's own patience does not cover this switch."""
+    """Switch, and wait for others that open the same new file: SQLite's busy timeout does not cover this."""
     gives_up_at = monotonic() + BUSY_TIMEOUT_MS / 1e3
     while True:
         try:
@@ -191,15 +189,15 @@ def _switch_to_wal(connection: apsw.Connection) -> None:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what opening a file raises into a sentence that says what to mend."""
+    """Turn the errors of opening a file into ones that say what to do."""
     try:
         yield
     except apsw.NotADBError:
-        raise StoreRefusedError(f"{path} is no SQLite database; name another file or restore a backup") from None
+        raise StoreRefusedError(f"{path} is not an SQLite database; set another file or restore a backup") from None
     except apsw.CorruptError as error:
         raise StoreRefusedError(f"{path} is damaged ({error}); restore a backup") from None
     except apsw.CantOpenError as error:
-        raise StoreUnavailableError(f"{path} cannot be opened ({error}); see to its folder and rights") from None
+        raise StoreUnavailableError(f"{path} cannot be opened ({error}); check its folder and permissions") from None
     except apsw.Error as error:
         raise StoreUnavailableError(f"{path}: {explain_error(error)}") from error
     except OSError as error:

@@ -1,146 +1,140 @@
-"""From an `ItemQuery` to SQL, and from rows to items."""
+"""From an `ItemQuery` to SQL, and to a page."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from devops_api.errors import FieldError, InvalidError
-from devops_api.items.model import Item, sequence_of
+from devops_api.items.ids import parse_id
+from devops_api.items.model import FILTERS
 from devops_api.items.store.protocol import ItemQuery, Page, Position
+from devops_api.items.store.sqlite.columns import ELEMENT_TABLES, SELECTED, read_item
 
 TOKENIZER: Final = ("unicode61", ["remove_diacritics", "2", "categories", "L* M* N* Co"])  # as in migration 0002
-_COLUMNS: Final = (
-    "items.id, items.name, items.price, items.sku, items.description, items.tags, items.sequence >> 12, "
-    "items.updated_at_ms, items.version"
-)
-SELECT_ONE: Final = f"SELECT {_COLUMNS} FROM items WHERE sequence = ?"  # noqa: S608 - constants alone
 SELECT_COUNT: Final = "SELECT item_count FROM state"
-_KEY_COLUMNS: Final = {"price": "items.price", "name": "items.name"}
-_NOTHING: Final = Page((), None, 0)
+
+
+class Table(NamedTuple):
+    """A table to join, the column that holds the items' sequence number, and its own conditions with their values."""
+
+    name: str
+    sequence: str
+    conditions: Sequence[str]
+    values: Sequence[Any]
 
 
 class Source(NamedTuple):
-    """Where matching rows come from: tables to be joined in this order, conditions, and values in the order of those.
+    """Where matching rows come from: tables that SQLite joins in this order."""
 
-    `place` is the column of the first table that holds the row's place in time, whose order then needs no sorting.
-    `counted` and `count_conditions` say what a count looks at, which may leave the items themselves out.
-    """
+    tables: Sequence[Table]
 
-    tables: list[str]
-    place: str
-    conditions: list[str]
-    values: list[Any]
-    counted: list[str]
-    count_conditions: list[str]
+    @property
+    def sequence(self) -> str:
+        """The sequence column of the first table: ordered by it, rows need no sorting."""
+        return self.tables[0].sequence
 
+    @property
+    def values(self) -> list[Any]:
+        """The values of the conditions."""
+        return [value for table in self.tables for value in table.values]
 
-def read_item(row: Any) -> Item:
-    """The item in a row of `_COLUMNS`."""
-    item_id, name, price, sku, description, tags, created_at_ms, updated_at_ms, version = row
-    split = tuple(tags.split(" ")) if tags else ()
-    return Item(item_id, name, price, sku, description, split, created_at_ms, updated_at_ms, version)
+    @property
+    def counted(self) -> "Source":
+        """The tables that decide how many rows match: every row of an index has its item."""
+        return Source([table for table in self.tables if table.conditions] or self.tables)
+
+    def select(self, columns: str, conditions: Sequence[str] = ()) -> str:
+        """Return the statement for the rows that also match `conditions`."""
+        own = [condition for table in self.tables for condition in table.conditions]
+        joins = [f"{table.sequence} = {self.sequence}" for table in self.tables[1:]]
+        everything = [*own, *joins, *conditions]
+        where = f" WHERE {' AND '.join(everything)}" if everything else ""
+        return f"SELECT {columns} FROM {' CROSS JOIN '.join(table.name for table in self.tables)}{where}"  # noqa: S608
 
 
 def is_bounded(query: ItemQuery) -> bool:
-    """Whether a page costs no more than its own rows, however many items there are."""
-    is_filtered = query.tags or query.text is not None or query.sku is not None
-    return not (is_filtered or query.min_price is not None or query.max_price is not None or query.has_total)
+    """Return whether a page costs no more than its own rows, however many items are stored."""
+    return query.text is None and not query.filters and not query.has_total
 
 
 def find_page(connection: apsw.Connection, query: ItemQuery) -> Page:
-    """One page, its rows and its total from one snapshot."""
+    """Return one page; its rows and its total are of one snapshot."""
     source = create_source(connection, query)
     if source is None:
-        return _NOTHING if query.has_total else _NOTHING._replace(total=None)
+        return Page((), None, 0 if query.has_total else None)
     if query.sort == "created_at" and not query.has_total:
         return _create_page(query, _select_rows(connection, source, query), None)
     with connection:
         rows = _select_rows(connection, source, query)
-        total = _select_total(connection, source, query) if query.has_total else None
+        total = _count(connection, source) if query.has_total else None
     return _create_page(query, rows, total)
 
 
 def create_source(connection: apsw.Connection, query: ItemQuery) -> Source | None:
-    """The rows that match the filters; None where the text has no word, and finds nothing."""
-    words = None if query.text is None else _match_expression(connection, query.text)
-    if words == "":
-        return None
-    lists = [("item_words", "item_words.rowid", "item_words MATCH ?", words)] if words else []
-    lists += [(f"item_tags AS t{n}", f"t{n}.sequence", f"t{n}.tag = ?", tag) for n, tag in enumerate(query.tags)]
-    tables = [table for table, _, _, _ in lists]
-    places = [place for _, place, _, _ in lists]
-    conditions = [condition for _, _, condition, _ in lists]
-    filters = [(condition, value) for condition, value in _list_filters(query) if value is not None]
-    values = [value for _, _, _, value in lists] + [value for _, value in filters]
-    conditions += [condition for condition, _ in filters]
-    if lists and not filters:
-        among_lists = [f"{place} = {places[0]}" for place in places[1:]]
-        counted, count_conditions = tables, [*conditions, *among_lists]
-        conditions = [*count_conditions, f"items.sequence = {places[0]}"]
-        return Source([*tables, "items"], places[0], conditions, values, counted, count_conditions)
-    # A sku leads to one row, so it goes first; lists are as long as they may be, but shorter than all there is.
-    at = 0 if query.sku is not None else len(tables)
-    tables.insert(at, "items")
-    places.insert(at, "items.sequence")
-    conditions += [f"{place} = {places[0]}" for place in places[1:]]
-    return Source(tables, places[0], conditions, values, tables, conditions)
-
-
-def _list_filters(query: ItemQuery) -> tuple[tuple[str, int | str | None], ...]:
-    return (
-        ("items.price >= ?", query.min_price),
-        ("items.price <= ?", query.max_price),
-        ("items.sku = ?", query.sku),
-    )
+    """Return the source of the rows that match, or None for a text without a word, which finds nothing."""
+    tables = list(_iterate_element_tables(query))
+    if query.text is not None:
+        words = _create_match(connection, query.text)
+        if not words:
+            return None
+        tables.insert(0, Table("item_words", "item_words.rowid", ["item_words MATCH ?"], [words]))
+    filters = [(f"items.{entry.field.name} {entry.comparison} ?", query.filters[name])
+               for name, entry in FILTERS.items() if name in query.filters and entry.comparison != "all"]  # fmt: skip
+    items = Table("items", "items.sequence", [condition for condition, _ in filters], [value for _, value in filters])
+    # A sku is unique, so it leads to one item. Otherwise an index is shorter than the table of all items.
+    tables.insert(0 if "sku" in query.filters else len(tables), items)
+    return Source(tables)
 
 
 def select_all(source: Source, query: ItemQuery) -> tuple[str, list[Any]]:
-    """Every match in order."""
-    return _select(source, query, [], [])
+    """Return the statement for every match in order, and its values."""
+    return source.select(SELECTED) + _order(source, query), source.values
+
+
+def _iterate_element_tables(query: ItemQuery) -> Iterator[Table]:
+    for table in ELEMENT_TABLES:
+        for number, element in enumerate(query.filters.get(table.column, ())):
+            alias = f"{table.column}_{number}"
+            yield Table(f"{table.name} AS {alias}", f"{alias}.sequence", [f"{alias}.{table.column} = ?"], [element])
 
 
 def _select_rows(connection: apsw.Connection, source: Source, query: ItemQuery) -> list[Any]:
-    """Up to one row more than the page holds, behind `query.after`.
-
-    A sort key that many items share is continued by place in time alone, and only then by the keys beyond it: SQLite
-    would look at each row of the key again for one comparison of both.
-    """
-    most = query.limit + 1
-    if query.after is None:
-        return _fetch(connection, *_select(source, query, [], []), most)
-    beyond = "<" if query.is_descending else ">"
-    key, place = query.after.key, _place_of(query.after)
-    column = _KEY_COLUMNS.get(query.sort)
-    if column is None:
-        return _fetch(connection, *_select(source, query, [f"{source.place} {beyond} ?"], [place]), most)
-    same = [f"{column} = ?", f"{source.place} {beyond} ?"]
-    rows = _fetch(connection, *_select(source, query, same, [key, place]), most)
-    if len(rows) < most:
-        further = _select(source, query, [f"{column} {beyond} ?"], [key])
-        rows += _fetch(connection, *further, most - len(rows))
+    """Return up to one row more than the page holds."""
+    rows: list[Any] = []
+    for conditions, values in _list_ranges(source, query):
+        sql = source.select(SELECTED, conditions) + _order(source, query) + " LIMIT ?"
+        rows += connection.execute(sql, [*source.values, *values, query.limit + 1 - len(rows)]).fetchall()
+        if len(rows) > query.limit:
+            break
     return rows
 
 
-def _select(source: Source, query: ItemQuery, conditions: list[str], values: list[Any]) -> tuple[str, list[Any]]:
-    everything = [*source.conditions, *conditions]
-    where = f" WHERE {' AND '.join(everything)}" if everything else ""
+def _list_ranges(source: Source, query: ItemQuery) -> list[tuple[list[str], list[Any]]]:
+    """Return the conditions of the ranges of rows that follow `query.after`, and their values.
+
+    Two ranges for a sort key that many items share, the rest of its items and the keys beyond it: for one comparison
+    of both columns SQLite would look at every item of the key again.
+    """
+    if query.after is None:
+        return [([], [])]
+    beyond = "<" if query.is_descending else ">"
+    sequence = _parse_position(query.after)
+    behind = f"{source.sequence} {beyond} ?"
+    if query.sort == "created_at":
+        return [([behind], [sequence])]
+    column, key = f"items.{query.sort}", query.after.key
+    return [([f"{column} = ?", behind], [key, sequence]), ([f"{column} {beyond} ?"], [key])]
+
+
+def _order(source: Source, query: ItemQuery) -> str:
     direction = "DESC" if query.is_descending else "ASC"
-    column = _KEY_COLUMNS.get(query.sort)
-    order = f"{source.place} {direction}" if column is None else f"{column} {direction}, {source.place} {direction}"
-    tables = " CROSS JOIN ".join(source.tables)
-    return f"SELECT {_COLUMNS} FROM {tables}{where} ORDER BY {order}", [*source.values, *values]  # noqa: S608
+    keys = [source.sequence] if query.sort == "created_at" else [f"items.{query.sort}", source.sequence]
+    return " ORDER BY " + ", ".join(f"{key} {direction}" for key in keys)
 
 
-def _fetch(connection: apsw.Connection, sql: str, values: list[Any], most: int) -> list[Any]:
-    return connection.execute(sql + " LIMIT ?", [*values, most]).fetchall()
-
-
-def _select_total(connection: apsw.Connection, source: Source, query: ItemQuery) -> int:
-    if is_bounded(query._replace(has_total=False)):
-        sql = SELECT_COUNT
-    else:
-        tables, conditions = " CROSS JOIN ".join(source.counted), " AND ".join(source.count_conditions)
-        sql = f"SELECT count(*) FROM {tables} WHERE {conditions}"  # noqa: S608
+def _count(connection: apsw.Connection, source: Source) -> int:
+    sql = source.counted.select("count(*)") if source.values else SELECT_COUNT
     rows: list[Any] = connection.execute(sql, source.values).fetchall()
     return int(rows[0][0])
 
@@ -150,21 +144,21 @@ def _create_page(query: ItemQuery, rows: list[Any], total: int | None) -> Page:
     if len(rows) <= query.limit:
         return Page(items, None, total)
     last = items[-1]
-    key = {"created_at": None, "price": last.price, "name": last.name}[query.sort]
+    key = None if query.sort == "created_at" else getattr(last.fields, query.sort)
     return Page(items, Position(key, last.id), total)
 
 
-def _place_of(position: Position) -> int:
-    place = sequence_of(position.item_id)
-    if place is None:
-        raise InvalidError([FieldError("cursor", "is not a cursor; take `next` of a page as it is", "parameter")])
-    return place
+def _parse_position(position: Position) -> int:
+    sequence = parse_id(position.item_id)
+    if sequence is None:
+        raise InvalidError([FieldError("cursor", "is not a cursor; use `next` of a page unchanged", "parameter")])
+    return sequence
 
 
-def _match_expression(connection: apsw.Connection, text: str) -> str:
-    """The words of a text as FTS5 finds them, each quoted and a prefix; nothing in it is syntax.
+def _create_match(connection: apsw.Connection, text: str) -> str:
+    """Return an FTS5 expression for the words of a text, each quoted and a prefix; nothing in it is syntax.
 
-    Words are cut out of the text rather than taken folded, so that FTS5 folds them once, as it did those it stores.
+    Words are cut out of the text unfolded, so that FTS5 folds them once, as it did those that it indexed.
     """
     utf8 = text.encode("utf-8", "replace")
     name, options = TOKENIZER

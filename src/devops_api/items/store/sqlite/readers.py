@@ -1,4 +1,4 @@
-"""How the store is read: on the event loop, in threads where many rows may be looked at, and in exports' snapshots."""
+"""Reading: on the event loop if it is quick, in threads if many rows may be read, and from snapshots for exports."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -15,22 +15,23 @@ import apsw
 from devops_api.errors import StoreUnavailableError
 from devops_api.items.model import Item
 from devops_api.items.store.protocol import ItemQuery
+from devops_api.items.store.sqlite.columns import read_item
 from devops_api.items.store.sqlite.file import DATABASE_ERRORS, Diagnosis, open_reader
-from devops_api.items.store.sqlite.queries import create_source, read_item, select_all
+from devops_api.items.store.sqlite.queries import create_source, select_all
 
 LOOP_CACHE_KIB: Final = 8 * 1024
 THREADS: Final = 4
-CACHE_KIB: Final = 2 * 1024  # for each thread and each export; the kernel caches the file besides
+CACHE_KIB: Final = 2 * 1024  # for each thread and each export; the kernel caches the file too
 EXPORT_ROWS: Final = 500
-STEPS_BETWEEN_CHECKS: Final = 20_000  # of SQLite's machine, about a millisecond
+STEPS_BETWEEN_CHECKS: Final = 20_000  # of SQLite's virtual machine, about a millisecond
 T = TypeVar("T")
 
 
 class LoopReader:
-    """The event loop's own connection, for what is read at once.
+    """The event loop's own connection, for reads that take microseconds.
 
-    What the loop reads before it comes around is one transaction, for the locks of one cost more than a read. Nothing
-    out of date is shown so: who asks after a commit was acknowledged is heard in a later turn.
+    All reads of one turn of the loop share a transaction, because its locks cost more than a read. This never shows
+    stale data: a request that was sent after a commit was acknowledged is handled in a later turn.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,19 +40,19 @@ class LoopReader:
         self._is_reading = False
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """All rows. apsw.BusyError where the database is locked, as no reader may wait on the loop."""
+        """Return all rows. apsw.BusyError: the database is locked, and nothing may wait on the loop."""
         if not self._is_reading:
             self._begin()
         return self._execute(sql, values).fetchall()
 
     def connect(self) -> apsw.Connection:
-        """The connection, in this turn's transaction, for statements that follow one another without a pause."""
+        """Return the connection in this turn's transaction, for several statements without an `await` in between."""
         if not self._is_reading:
             self._begin()
         return self._connection
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection."""
         self._connection.close()
 
     def _begin(self) -> None:
@@ -62,12 +63,12 @@ class LoopReader:
 
     def _end(self) -> None:
         self._is_reading = False
-        with suppress(*DATABASE_ERRORS):  # closed by now, or given up by SQLite after an error that the reader was told
+        with suppress(*DATABASE_ERRORS):  # The store was closed, or SQLite ended the transaction after an error.
             self._execute("COMMIT")
 
 
 class Readers:
-    """A pool of threads, each read on a connection of its own that stops when the task that asked is cancelled."""
+    """A pool of threads. Each read has a connection of its own and stops when the task that awaits it is cancelled."""
 
     def __init__(self, path: Path, diagnosis: Diagnosis) -> None:
         self._path = path
@@ -79,12 +80,12 @@ class Readers:
             self._idle.put(open_reader(path, cache_kib=CACHE_KIB))
 
     async def run(self, read: Callable[[apsw.Connection], T]) -> T:
-        """What `read` returns. StoreUnavailableError."""
+        """Return what `read` returns. StoreUnavailableError."""
         stop = Event()
         return await self._run(stop, self._read, read, stop)
 
     async def export(self, query: ItemQuery) -> AsyncGenerator[Sequence[Item], None]:
-        """Chunks of one snapshot, the next one read while the last is used; no thread waits in between."""
+        """Yield chunks of one snapshot; the next chunk is read while the last one is used. No thread waits between."""
         stop = Event()
         snapshot = await self._run(stop, _Snapshot, self._path, query, stop)
         upcoming = asyncio.create_task(self._run(stop, snapshot.read))
@@ -95,11 +96,11 @@ class Readers:
         finally:
             stop.set()
             if not upcoming.cancel() and not upcoming.cancelled():
-                upcoming.exception()  # of a chunk that nobody waited for
+                upcoming.exception()  # Mark the error of an unused chunk as seen.
             await asyncio.to_thread(snapshot.close)
 
     async def close(self) -> None:
-        """Let go of the database once the reads that run have ended."""
+        """Close the connections after the reads that are running."""
         self._is_closed = True
         await asyncio.to_thread(self._pool.shutdown)
         for _ in range(THREADS):
@@ -127,21 +128,21 @@ class Readers:
 
 
 class _Snapshot:
-    """The state of the database at one moment, read row by row."""
+    """The state of the database at one time, read row by row."""
 
     def __init__(self, path: Path, query: ItemQuery, stop: Event) -> None:
-        self._lock = Lock()  # an export that is given up is closed while its last read may still be ending
+        self._lock = Lock()  # A cancelled export is closed while its last read may still be running.
         self._connection = open_reader(path, cache_kib=CACHE_KIB)
         self._connection.set_progress_handler(stop.is_set, STEPS_BETWEEN_CHECKS)
         source = create_source(self._connection, query)
         self._rows: Iterator[Any] = iter(self._connection.execute(*select_all(source, query)) if source else ())
 
     def read(self) -> list[Item]:
-        """The next items; none at the end."""
+        """Return the next items; an empty list at the end."""
         with self._lock:
             return [read_item(row) for row in islice(self._rows, EXPORT_ROWS)]
 
     def close(self) -> None:
-        """Let go of the moment."""
+        """Release the snapshot."""
         with self._lock:
             self._connection.close(force=True)

@@ -1,4 +1,4 @@
-"""The embedded store: SQLite in one file, written by one thread, read on the event loop where that is quick."""
+"""The embedded store: SQLite in one file, written by one thread, read on the event loop if that is quick."""
 
 import asyncio
 import os
@@ -12,18 +12,20 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from devops_api.errors import NotFoundError, StoreUnavailableError
-from devops_api.items.model import Item, ItemFields, sequence_of
+from devops_api.items.ids import parse_id
+from devops_api.items.model import Item, ItemFields
 from devops_api.items.store.protocol import ChunkOutcome, Created, IdempotencyKey, ItemQuery, Page
-from devops_api.items.store.sqlite import writes as writes
+from devops_api.items.store.sqlite import writes
+from devops_api.items.store.sqlite.columns import SELECT_ITEM, read_item
 from devops_api.items.store.sqlite.file import DATABASE_ERRORS, Diagnosis, FileLock, open_writer
-from devops_api.items.store.sqlite.queries import SELECT_COUNT, SELECT_ONE, find_page, is_bounded, read_item
+from devops_api.items.store.sqlite.queries import SELECT_COUNT, find_page, is_bounded
 from devops_api.items.store.sqlite.readers import LoopReader, Readers
 from devops_api.items.store.sqlite.writer import SilentObserver, StoreObserver, Writer
 
 T = TypeVar("T")
 
-WRITE_TRUSTED_S: Final = 1.0  # a commit this young says that writing works; more checks would only cost flushes
-ROOM_BYTES: Final = 1024 * 1024  # with less on the disk, small writes may work still and larger ones fail
+WRITE_TRUSTED_S: Final = 1.0  # A commit of this age shows that writing works; another check would cost a flush.
+DISK_FREE_MIN_BYTES: Final = 1024 * 1024  # With less, small writes may still succeed while larger ones fail.
 
 
 class SqliteStore:
@@ -47,12 +49,12 @@ class SqliteStore:
 
     @property
     def writer_queue_length(self) -> int:
-        """How many changes wait for the writer or are being written."""
+        """The number of changes that wait for the writer or are being written."""
         return self._writer.queue_length
 
     def database_bytes(self) -> int:
-        """What the database takes on disk, the log of its last writes included."""
-        return sum(_size_of(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal", "-shm"))
+        """Return the size of the database on disk, its write-ahead log included."""
+        return sum(_read_size(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal", "-shm"))
 
     async def create(self, fields: ItemFields, idempotency: IdempotencyKey | None = None) -> Created:
         """See `ItemStore.create`."""
@@ -74,16 +76,17 @@ class SqliteStore:
 
     async def get(self, item_id: str) -> Item:
         """See `ItemStore.get`."""
-        sequence = sequence_of(item_id)
+        sequence = parse_id(item_id)
         if sequence is not None:
             try:
-                rows = self._reader.read(SELECT_ONE, (sequence,))
+                rows = self._reader.read(SELECT_ITEM, (sequence,))
             except apsw.BusyError:
-                rows = await self._readers.run(lambda reader: reader.execute(SELECT_ONE, (sequence,)).fetchall())
+                rows = await self._readers.run(lambda reader: reader.execute(SELECT_ITEM, (sequence,)).fetchall())
             except DATABASE_ERRORS as error:
                 raise self._diagnosis.explain(error) from error
-            if rows and rows[0][0] == item_id:
-                return read_item(rows[0])
+            item = read_item(rows[0]) if rows else None
+            if item and item.id == item_id:
+                return item
         raise NotFoundError("There is no such item")
 
     async def find(self, query: ItemQuery) -> Page:
@@ -108,15 +111,15 @@ class SqliteStore:
                 yield chunk
 
     async def count(self) -> int:
-        """See `ItemStore.count`; kept by triggers, so that it costs the same for any number."""
+        """See `ItemStore.count`. Triggers keep the number, so that it takes the same time for any number."""
         rows: list[Any] = await self._read_quickly(lambda reader: reader.execute(SELECT_COUNT).fetchall())
         return int(rows[0][0])
 
     async def ping(self) -> None:
-        """See `ItemStore.ping`; writes for the purpose where nothing was written within the last second."""
-        if _inode_of(self._path) != self._inode:
-            raise StoreUnavailableError("The file of the database was moved or removed; start the service again")
-        if _room_beside(self._path) < ROOM_BYTES:
+        """See `ItemStore.ping`; writes something unless there was a commit within the last second."""
+        if _read_inode(self._path) != self._inode:
+            raise StoreUnavailableError("The database file was moved or removed; restart the service")
+        if _read_disk_free(self._path) < DISK_FREE_MIN_BYTES:
             raise StoreUnavailableError("The disk that holds the database is full")
         if self._diagnosis.is_damaged:
             raise StoreUnavailableError("The database is damaged; restore a backup")
@@ -125,7 +128,7 @@ class SqliteStore:
             await self._writer.submit(writes.check)
 
     async def _read_quickly(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Read on the loop; in a thread where the database is locked, so that the loop does not wait."""
+        """Read on the loop, or in a thread if the database is locked, so that the loop does not wait."""
         try:
             return read(self._reader.connect())
         except apsw.BusyError:
@@ -148,28 +151,28 @@ class SqliteStore:
 
 
 def open_sqlite_store(path: Path, observer: StoreObserver | None = None) -> SqliteStore:
-    """Open the database, or create it with the folders above it, and migrate it to this version of the service.
+    """Open the database, or create it and its folder, and migrate it to this version of the service.
 
-    StoreRefusedError: it is damaged, newer than this service, or another program's. StoreUnavailableError: it is
-    locked, read-only or cannot be opened.
+    StoreRefusedError: it is damaged, newer than this service, or belongs to another program. StoreUnavailableError:
+    it is locked, read-only or cannot be opened.
     """
     return SqliteStore(path, observer or SilentObserver())
 
 
-def _size_of(path: Path) -> int:
+def _read_size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def _inode_of(path: Path) -> int | None:
+def _read_inode(path: Path) -> int | None:
     try:
-        return os.stat(path).st_ino  # noqa: PTH116 - twice as quick, on the loop
+        return os.stat(path).st_ino  # noqa: PTH116 - twice as fast, on the loop
     except OSError:
         return None
 
 
-def _room_beside(path: Path) -> int:
-    room = os.statvfs(path.parent)
-    return room.f_bavail * room.f_frsize
+def _read_disk_free(path: Path) -> int:
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize

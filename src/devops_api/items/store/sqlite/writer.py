@@ -1,8 +1,10 @@
-"""Group commit: one thread writes, and what arrives while a commit runs goes into the next transaction."""
+"""Group commit: one thread writes; changes that arrive during a commit share the next transaction."""
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic, perf_counter
@@ -15,32 +17,32 @@ from devops_api.items.model import Item, ItemFields
 from devops_api.items.store.sqlite.file import DAMAGE, DATABASE_ERRORS, Diagnosis
 from devops_api.items.store.sqlite.writes import create_each
 
-CHANGES_MAX: Final = 1_024  # in one transaction, so that the first of them does not wait for ever
-WEIGHT_MAX: Final = 4_000  # rows, for the same reason
+CHANGES_MAX: Final = 1_024  # in one transaction, which bounds how long the first of them waits
+ROWS_MAX: Final = 4_000  # for the same reason
 T = TypeVar("T")
 
 
 class StoreObserver(Protocol):
-    """Whoever wants to know how the writer does; called in its thread after each commit, failed ones included."""
+    """Learns of each commit, failed ones included; called in the writer's thread."""
 
     def batch(self, size: int, wait_s: float, commit_s: float) -> None:
-        """`size` changes were committed together, the first of which waited `wait_s`; writing them took `commit_s`."""
+        """Take note: `size` changes shared a commit of `commit_s`; the first of them had waited `wait_s`."""
 
 
 class SilentObserver:
-    """An observer that does not care."""
+    """An observer that does nothing."""
 
     def batch(self, size: int, wait_s: float, commit_s: float) -> None:
         """Do nothing."""
 
 
 class Job(NamedTuple):
-    """A change that waits: a new item, or a function to call in the transaction; `weight` in rows."""
+    """A change in the queue: a new item, or a function to call within the transaction; `rows` estimates its size."""
 
     change: ItemFields | Callable[[apsw.Connection], Any]
     future: "asyncio.Future[Any]"
     submitted_at: float
-    weight: int
+    rows: int
 
 
 Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
@@ -62,30 +64,30 @@ class Writer:
         self._thread = Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, change: Callable[[apsw.Connection], T], weight: int = 1) -> "asyncio.Future[T]":
-        """Queue a change; the future ends when it is on disk. A change that raises takes back what it did, alone."""
-        return self._submit(change, weight)
+    def submit(self, change: Callable[[apsw.Connection], T], rows: int = 1) -> "asyncio.Future[T]":
+        """Queue a change; the future is done when it is on disk. A change that raises is rolled back alone."""
+        return self._submit(change, rows)
 
     def submit_item(self, fields: ItemFields) -> "asyncio.Future[Item]":
-        """Queue a new item; those that wait together are stored by the same few statements. ConflictError."""
+        """Queue a new item. Items of one transaction share a few statements. ConflictError: the sku is taken."""
         return self._submit(fields, 1)
 
     async def stop(self) -> None:
-        """Write what was accepted and end the thread."""
+        """Write the accepted changes and end the thread."""
         self._is_stopping = True
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _submit(self, change: ItemFields | Callable[[apsw.Connection], Any], weight: int) -> "asyncio.Future[Any]":
+    def _submit(self, change: ItemFields | Callable[[apsw.Connection], Any], rows: int) -> "asyncio.Future[Any]":
         if self._is_stopping:
             raise StoreUnavailableError("The store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._tick:
-            # One hand-over for all that the loop does before it comes around: fewer wake-ups, larger groups.
+            # One hand-over for all changes of a turn of the loop: fewer wake-ups, larger transactions.
             loop.call_soon(self._hand_over)
-        self._tick.append(Job(change, future, perf_counter(), weight))
+        self._tick.append(Job(change, future, perf_counter(), rows))
         self.queue_length += 1
         return future
 
@@ -102,13 +104,12 @@ class Writer:
                 is_open = self._take(waiting, block=True)
             while is_open and len(waiting) < CHANGES_MAX and self._take(waiting, block=False):
                 pass
-            jobs = _first_of(waiting)
-            del waiting[: len(jobs)]
+            jobs = _take_group(waiting)
             if jobs:
                 self._write(jobs)
 
     def _take(self, waiting: list[Job], *, block: bool) -> bool:
-        """Add what was handed over last; False where nothing was, or nothing more will be."""
+        """Add the next jobs of the queue. False: it is empty (without `block`) or closed."""
         try:
             jobs = self._queue.get(block=block)
         except Empty:
@@ -126,16 +127,16 @@ class Writer:
         outcomes = self._commit(alive) if alive else []
         ended = perf_counter()
         self._observer.batch(len(jobs), started - jobs[0].submitted_at, ended - started)
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nothing awaits the futures.
             jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, outcomes, len(jobs))
 
     def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         try:
             return self._write_together(jobs)
-        except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread must live on
+        except Exception as error:  # noqa: BLE001 - every caller gets it, and the thread must go on
             self._roll_back()
             if isinstance(error, DAMAGE) and len(jobs) > 1:
-                # Whoever keeps clear of the damage is served.
+                # Retried one by one; changes of undamaged pages succeed.
                 return [outcome for job in jobs for outcome in self._commit([job])]
             return [(job.future, None, self._explain(error)) for job in jobs]
 
@@ -162,14 +163,14 @@ class Writer:
             result, error = change(self._connection), None
         except DATABASE_ERRORS:
             raise
-        except Exception as raised:  # noqa: BLE001 - it is the caller's
+        except Exception as raised:  # noqa: BLE001 - the caller gets it
             self._execute("ROLLBACK TO change")
             result, error = None, raised
         self._execute("RELEASE change")
         return result, error
 
     def _explain(self, error: Exception) -> Exception:
-        """What one caller is told; each gets an exception of its own, since callers add to it."""
+        """Return the exception for one caller; each gets its own, because callers add to it."""
         if isinstance(error, DATABASE_ERRORS):
             return self._diagnosis.explain(error)
         return RuntimeError(f"The writer failed: {error!r}")
@@ -190,11 +191,9 @@ class Writer:
                 future.set_exception(error)
 
 
-def _first_of(waiting: Sequence[Job]) -> Sequence[Job]:
-    """The jobs that share the next transaction: at least one, and no more rows than the bound."""
-    weight = 0
-    for index, job in enumerate(waiting):
-        weight += job.weight
-        if index and weight > WEIGHT_MAX:
-            return waiting[:index]
-    return waiting[:]
+def _take_group(waiting: list[Job]) -> list[Job]:
+    """Remove and return the jobs of the next transaction: at least one, and no more rows than the bound."""
+    rows = list(accumulate(job.rows for job in waiting))
+    count = max(bisect_right(rows, ROWS_MAX), 1)
+    group, waiting[:] = waiting[:count], waiting[count:]
+    return group

@@ -1,5 +1,5 @@
--- Items by their place in time, which is also the first half of their identifier. Prices are hundredths, tags are
--- separated by blanks in the order given, times are milliseconds since 1970 UTC.
+-- Items by their sequence number, which is also the first half of their identifier (see `ids`). Prices are hundredths,
+-- tags are separated by blanks in the order given, times are milliseconds since 1970 UTC.
 CREATE TABLE items (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE item_tags (
     PRIMARY KEY (tag, sequence)
 ) STRICT, WITHOUT ROWID;
 
--- One row: how many items there are, the last place in time that was given out, and when writing was last tried.
+-- One row: the number of items, the last sequence number given to an item, and when writing was last checked.
 CREATE TABLE state (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     item_count INTEGER NOT NULL,

@@ -1,5 +1,5 @@
--- The words of name and description. Marks (M*) belong to words, so that scripts that write vowels as marks are not
--- torn apart. The text itself is read from the items, and positions are not kept: phrases cannot be asked for.
+-- The words of name and description. Marks (M*) belong to words, because some scripts write vowels as marks. The text
+-- itself is read from the items. Positions are not stored, so phrases cannot be searched.
 CREATE VIEW item_texts AS SELECT sequence, name || char(10) || coalesce(description, '') AS text FROM items;
 CREATE VIRTUAL TABLE item_words USING fts5 (
     text,

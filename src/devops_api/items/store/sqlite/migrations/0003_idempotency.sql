@@ -1,4 +1,4 @@
--- Replies that must be given again: the digest of the body, and the item as JSON as it was when it was created.
+-- Responses to replay: the digest of the request's body, and the created item as JSON (see `encoding.dump_item`).
 CREATE TABLE idempotency_keys (
     key TEXT PRIMARY KEY,
     digest BLOB NOT NULL,
