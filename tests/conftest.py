@@ -1,4 +1,4 @@
-"""A real service for every test that wants one: the composition root's own, on a free port, with a database file."""
+"""Fixtures: the real service, made by the composition root, on a free port and with a database file of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from devops_api.serve.lifecycle import serve
 
 @dataclass
 class Running:
-    """A service under test: a client bound to it, its parts, and the file that its log goes to."""
+    """A service under test: a client bound to it, its parts, and the file of its log."""
 
     client: aiohttp.ClientSession
     service: Service
@@ -30,7 +30,7 @@ class Running:
     serving: asyncio.Task[None]
 
     def read_log(self) -> list[str]:
-        """The lines written so far; close the log first where the last ones matter."""
+        """Return the lines written so far. Close the log first if the last lines matter: they are written late."""
         return self.log_path.read_text().splitlines()
 
 
@@ -39,7 +39,7 @@ StartService = Callable[..., Awaitable[Running]]
 
 @pytest_asyncio.fixture
 async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
-    """Start a service with the settings given; it is stopped when the test ends."""
+    """Start services, each with its own environment and settings. They are stopped when the test ends."""
     started: list[Running] = []
 
     async def start(environment: dict[str, str] | None = None, **settings: Any) -> Running:
@@ -77,11 +77,11 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
 
 @pytest_asyncio.fixture
 async def running(start_service: StartService) -> Running:
-    """A service with the default settings."""
+    """Start a service with the default settings."""
     return await start_service()
 
 
 @pytest_asyncio.fixture
 async def client(running: Running) -> aiohttp.ClientSession:
-    """A client of a service with the default settings."""
+    """Return the client of a service with the default settings."""
     return running.client
