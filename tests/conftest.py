@@ -47,7 +47,7 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
         log_path = tmp_path / f"log-{number}.jsonl"
         log_file = log_path.open("wb", buffering=0)
         logs = open_logs("debug", "json", log_file.fileno(), EVENTS)
-        defaults = {
+        defaults: dict[str, Any] = {
             "port": 0,
             "database_url": f"sqlite:///{tmp_path}/items.db",
             "drain_delay_s": 0,
@@ -57,7 +57,8 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
         stop = asyncio.Event()
         listening: asyncio.Future[list[tuple[str, int]]] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(service, stop, on_listening=listening.set_result))
-        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {serving, listening}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
         host, port = listening.result()[0]

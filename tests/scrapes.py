@@ -22,7 +22,7 @@ class Scrape:
         self.families = {family.name: family for family in text_string_to_metric_families(text)}
 
     def find(self, name: str, **labels: str) -> Iterator[Sample]:
-        """Yield the samples of a name with these labels, and any others. An empty value means that the label is absent."""
+        """Yield the samples of a name with these labels and any others. An empty value means an absent label."""
         for family in self.families.values():
             for sample in family.samples:
                 if sample.name == name and all(sample.labels.get(key, "") == value for key, value in labels.items()):
