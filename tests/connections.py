@@ -20,12 +20,11 @@ class RawResponse(NamedTuple):
     body: bytes
 
 
-class Connection:
+class Connection(NamedTuple):
     """One TCP connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -59,13 +58,13 @@ class Connection:
 
 @contextlib.asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """Connect to the service at a URL; at the end the connection is aborted."""
+    """Connect to the service at a URL. At the end the connection is closed, unless it was aborted."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         yield Connection(reader, writer)
     finally:
-        writer.transport.abort()
+        writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
@@ -76,11 +75,14 @@ async def exchange(url: str, *parts: bytes, pause_s: float = 0.0, reads: bool = 
     TimeoutError: it does not close. Without `reads` the client aborts the connection after the last part.
     """
     async with connect(url) as connection, asyncio.timeout(TIMEOUT_S):
-        with contextlib.suppress(ConnectionError):
-            for part in parts:
-                await connection.send(part)
-                await asyncio.sleep(pause_s)
-        return await connection.read_all() if reads else b""
+        try:
+            with contextlib.suppress(ConnectionError):
+                for part in parts:
+                    await connection.send(part)
+                    await asyncio.sleep(pause_s)
+            return await connection.read_all() if reads else b""
+        finally:
+            connection.writer.transport.abort()
 
 
 def find_statuses(received: bytes) -> list[int]:
