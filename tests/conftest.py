@@ -1,7 +1,7 @@
 """Fixtures: the real service, made by the composition root, on a free port and with a database file of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ import pytest_asyncio
 from devops_api.app import create_service
 from devops_api.items.events import EVENTS
 from devops_api.items.settings import Settings
-from devops_api.logs.writer import open_logs
+from devops_api.logs.writer import Logs, open_logs
 from devops_api.serve.chassis import Service
 from devops_api.serve.lifecycle import serve
 
@@ -35,14 +35,20 @@ class Running:
 
 
 StartService = Callable[..., Awaitable[Running]]
+CreateService = Callable[[Settings, Mapping[str, str], Logs], Service]
 
 
 @pytest_asyncio.fixture
 async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
-    """Start services, each with its own environment and settings. They are stopped when the test ends."""
+    """Start services, each with its own environment and settings. They are stopped when the test ends.
+
+    `create` replaces the composition root, for a test that needs routes of its own.
+    """
     started: list[Running] = []
 
-    async def start(environment: dict[str, str] | None = None, **settings: Any) -> Running:
+    async def start(
+        environment: dict[str, str] | None = None, create: CreateService = create_service, **settings: Any
+    ) -> Running:
         number = len(started)
         log_path = tmp_path / f"log-{number}.jsonl"
         log_file = log_path.open("wb", buffering=0)
@@ -53,7 +59,7 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
             "drain_delay_s": 0,
             "stop_timeout_s": 5,
         }
-        service = create_service(Settings(**(defaults | settings)), environment or {}, logs)
+        service = create(Settings(**(defaults | settings)), environment or {}, logs)
         stop = asyncio.Event()
         listening: asyncio.Future[list[tuple[str, int]]] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(service, stop, on_listening=listening.set_result))
