@@ -85,5 +85,5 @@ def test_created_tokens_are_long_and_differ_and_their_lines_do_not_hold_them() -
     assert all(len(value) >= 43 and value not in line for value, line in created)  # 256 bits in base64
 
 
-def test_no_tokens_allow_nobody() -> None:
+def test_an_empty_list_of_tokens_matches_no_value() -> None:
     assert Tokens([]).find("") is None
