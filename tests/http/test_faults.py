@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from conftest import StartService
+from samples import ITEM
 from tokens import authorize, create_tokens
-
-ITEM = {"name": "Test", "price": 9.99}
 
 
 async def test_without_the_setting_the_path_is_not_found(start_service: StartService) -> None:

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from conftest import StartService
 from processes import Process, run_process
+from samples import ITEM
 
-ITEM = {"name": "Test", "price": 9.99}
 LINE = b'{"name": "Test", "price": 1}\n'
 
 
