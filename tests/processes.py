@@ -1,4 +1,4 @@
-"""A service as an operator runs it, for tests that kill it or must not share its event loop."""
+"""A service in a process of its own, for tests that kill it or must not share its event loop."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ SERVE = ("-m", "devops_api", "serve")
 
 
 class Process:
-    """A service on a free port, and the lines of its log as they come."""
+    """A service on a free port. `log` holds the lines of its log, read as they are written."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.log: list[dict[str, Any]] = []
@@ -27,17 +27,17 @@ class Process:
 
     @property
     def url(self) -> str:
-        """The URL that it listens on."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Tell whether it has not exited."""
+        """Tell whether the process has not exited."""
         return self._process.returncode is None
 
     def find(self, event: str) -> list[dict[str, Any]]:
@@ -45,14 +45,14 @@ class Process:
         return [line for line in self.log if line["event"] == event]
 
     async def wait_started(self) -> None:
-        """Read the log up to the line that says where it listens."""
+        """Read the log until the service listens."""
         while not self.log or self.log[-1]["event"] != "started":
             await self._read_line(START_S)
         self.port = self.log[-1]["ports"][0]
         self._reading = asyncio.create_task(self._read_rest())
 
     async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Send a signal; return the exit code and the seconds until exit."""
+        """Send a signal; return the exit code and the seconds until the process exited."""
         started = monotonic()
         self._process.send_signal(number)
         code = await asyncio.wait_for(self._process.wait(), STOP_S)
@@ -62,7 +62,7 @@ class Process:
         return code, duration_s
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the process, as a power cut would."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -85,7 +85,7 @@ class Process:
 async def run_process(
     directory: Path, command: Sequence[str] = SERVE, prefix: str = "DEVOPS_API_", **settings: object
 ) -> AsyncIterator[Process]:
-    """Run a service of Python, by default the item service on the database in `directory`; it is killed at the end."""
+    """Run a service, by default the item service on a database in `directory`. It is killed at the end."""
     if command is SERVE:
         settings = {"database_url": f"sqlite:///{directory}/items.db", **settings}
     settings = {"port": 0, "log_format": "json", **settings}
@@ -94,7 +94,7 @@ async def run_process(
             *(sys.executable, *command),
             env=os.environ | {f"{prefix}{name.upper()}": str(value) for name, value in settings.items()},
             stdout=asyncio.subprocess.PIPE,
-            limit=1024 * 1024,  # a line of the log
+            limit=1024 * 1024,  # longest line of the log
         )
     )
     try:

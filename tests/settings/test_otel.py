@@ -1,9 +1,9 @@
-"""OpenTelemetry's SDK falls back in silence where a setting is wrong; whoever set it must be told before the start."""
+"""OpenTelemetry's SDK silently replaces an invalid setting by its default, so the service must refuse it."""
 
 import pytest
 
 from devops_api.errors import SettingsError
-from devops_api.items.settings import read_item_settings as read_settings
+from devops_api.items.settings import read_item_settings
 from devops_api.settings.otel import find_otel_errors
 
 
@@ -32,9 +32,9 @@ from devops_api.settings.otel import find_otel_errors
         ("OTEL_BLRP_SCHEDULE_DELAY", "1.5"),
     ],
 )
-def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
-    (fault,) = find_otel_errors({name: text})
-    assert fault.startswith(f"{name} must be ")
+def test_an_invalid_variable_is_named(name: str, text: str) -> None:
+    (error,) = find_otel_errors({name: text})
+    assert error.startswith(f"{name} must be ")
 
 
 @pytest.mark.parametrize(
@@ -52,28 +52,28 @@ def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20eA==, x-scope = a/b:c,"),
     ],
 )
-def test_what_can_be_used_is_let_pass(name: str, text: str) -> None:
+def test_a_valid_variable_is_accepted(name: str, text: str) -> None:
     assert find_otel_errors({name: text}) == []
 
 
-def test_a_queue_that_cannot_hold_one_batch_is_named() -> None:
-    """The SDK raises ValueError for it, in the middle of the start."""
-    faults = find_otel_errors({"OTEL_BSP_MAX_QUEUE_SIZE": "100"})
-    assert faults == ["OTEL_BSP_MAX_QUEUE_SIZE must be at least OTEL_BSP_MAX_EXPORT_BATCH_SIZE (512)"]
+def test_a_queue_that_is_smaller_than_one_batch_is_refused() -> None:
+    """The SDK would raise ValueError while the service starts."""
+    errors = find_otel_errors({"OTEL_BSP_MAX_QUEUE_SIZE": "100"})
+    assert errors == ["OTEL_BSP_MAX_QUEUE_SIZE must be at least OTEL_BSP_MAX_EXPORT_BATCH_SIZE (512)"]
     assert find_otel_errors({"OTEL_BLRP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "100"}) == []
 
 
-def test_faults_are_told_together_with_those_of_the_service_and_without_secrets() -> None:
+def test_errors_are_reported_with_those_of_the_service_and_without_secrets() -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "collector?token=hunter2",
         "OTEL_TRACES_SAMPLER_ARG": "2",
-        "DEVOPS_API_PORT": "no port",
+        "DEVOPS_API_PORT": "eighty",
     }
-    with pytest.raises(SettingsError) as refused:
-        read_settings(environment)
-    assert [fault.split()[0].partition("=")[0] for fault in refused.value.errors] == [
+    with pytest.raises(SettingsError) as caught:
+        read_item_settings(environment)
+    assert [error.split()[0].partition("=")[0] for error in caught.value.errors] == [
         "DEVOPS_API_PORT",
         "OTEL_TRACES_SAMPLER_ARG",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
     ]
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,1 +1,1 @@
-"""The command line: parse, run, exit. The only package that prints."""
+"""The command line: parse the arguments, run one command, return its exit code. The only package that prints."""

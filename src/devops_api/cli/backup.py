@@ -14,18 +14,18 @@ from devops_api.items.store.sqlite.backup import backup_database, restore_databa
 
 
 def run_backup(options: argparse.Namespace) -> None:
-    """Copy the database to a file."""
+    """Copy the database to a file and check the copy."""
     with _show_progress("backup") as on_progress:
         backup_database(read_item_settings(os.environ).database_path, Path(options.file), on_progress)
-    sys.stdout.write(f"{options.file} is a complete copy of the database and has been checked\n")
+    sys.stdout.write(f"{options.file} is a complete copy of the database and passed its check\n")
 
 
 def run_restore(options: argparse.Namespace) -> None:
-    """Replace the database by a backup."""
+    """Replace the database with a backup."""
     target = read_item_settings(os.environ).database_path
     with _show_progress("restore") as on_progress:
         restore_database(Path(options.file), target, on_progress)
-    sys.stdout.write(f"{target} now holds the items of {options.file}\n")
+    sys.stdout.write(f"{target} was restored from {options.file}\n")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`devops-api import` and `export`: through a running service, or straight on the database where none runs."""
+"""`devops-api import` and `export`: through a running service, or directly on the database file."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from io import FileIO
 from pathlib import Path
@@ -20,35 +20,35 @@ from tqdm import tqdm
 from devops_api.errors import DevopsApiError
 from devops_api.items.bulk.formats import FORMATS, Format
 from devops_api.items.bulk.imports import Importer
-from devops_api.items.settings import read_item_settings
+from devops_api.items.settings import IDENTITY, read_item_settings
 from devops_api.items.store.protocol import ItemQuery, ItemStore
 from devops_api.items.store.sqlite.store import open_sqlite_store
 
 READ_BYTES: Final = 256 * 1024
-_FAULTS_SHOWN: Final = 20
+_ERRORS_SHOWN: Final = 20
 
 
 class TransferError(DevopsApiError):
-    """An import or an export that did not end as it should; says how far it came."""
+    """An import or export failed, or the service cannot be reached. The message says how much was stored."""
 
 
 class Target(Protocol):
-    """Where items are: behind a service, or in a database file."""
+    """The place that holds the items: a running service or a database file."""
 
     async def import_stream(
         self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
-        """Import; the members of the report."""
+        """Import items; return the members of the report. TransferError: the import did not end."""
 
     def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
-        """The export in parts, each with about how many items are in it."""
+        """Yield the export in parts, each with the approximate number of items in it."""
 
     async def count(self) -> int:
-        """How many items there are."""
+        """Return the number of items."""
 
 
 class DatabaseTarget:
-    """The database that the environment names."""
+    """The database file that the settings name."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
@@ -56,30 +56,29 @@ class DatabaseTarget:
     async def import_stream(
         self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
-        """Import; also where it is broken off, the report says what is stored."""
+        """Import items; return the members of the report. TransferError: interrupted, or the store failed."""
         importer = Importer(self._store, file_format, is_upsert=is_upsert, stops_at_error=stops_at_error)
         try:
             await importer.run(body, lambda: False)
         except (asyncio.CancelledError, DevopsApiError) as error:
-            raise TransferError(
-                f"{str(error) or 'interrupted'}; {_describe(msgspec.to_builtins(importer.report))}"
-            ) from None
+            report = msgspec.to_builtins(importer.report)
+            raise TransferError(f"{str(error) or 'interrupted'}; {_describe(report)}") from None
         return dict(msgspec.to_builtins(importer.report))
 
     async def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
-        """The export, read from one snapshot."""
+        """Yield the export, which is read from one snapshot."""
         yield file_format.header, 0
         async with contextlib.aclosing(self._store.export(ItemQuery())) as chunks:
             async for chunk in chunks:
                 yield file_format.encode(chunk), len(chunk)
 
     async def count(self) -> int:
-        """How many items are stored."""
+        """Return the number of stored items."""
         return await self._store.count()
 
 
 class ServiceTarget:
-    """A running service; `session` is bound to its URL and its token."""
+    """A running service. `session` is bound to its URL and sends the token."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -87,37 +86,40 @@ class ServiceTarget:
     async def import_stream(
         self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
-        """Import; TransferError says what the service said where it broke off."""
+        """Import items; return the members of the report. TransferError: the service refused the import."""
         options = {"on_error": "abort" if stops_at_error else "skip"} | ({"upsert": "sku"} if is_upsert else {})
         headers = {"Content-Type": file_format.media_type}
-        async with self._session.post("/items/import", params=options, data=body, headers=headers) as reply:
-            report: dict[str, Any] = await reply.json(content_type=None)
+        async with self._session.post("/items/import", params=options, data=body, headers=headers) as response:
+            report: dict[str, Any] = await response.json(content_type=None)
             if "created" not in report:
-                raise TransferError(f"the service answered {reply.status}: {report.get('detail')}")
+                raise TransferError(f"the service responded {response.status}: {report.get('detail')}")
             return report
 
     async def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
-        """The export as the service streams it."""
-        async with self._session.get("/items/export", headers={"Accept": file_format.media_type}) as reply:
-            if not reply.ok:
-                raise TransferError(f"the service answered {reply.status}: {await reply.text()}")
-            async for part in reply.content.iter_any():
+        """Yield the export as the service streams it."""
+        async with self._session.get("/items/export", headers={"Accept": file_format.media_type}) as response:
+            if not response.ok:
+                raise TransferError(f"the service responded {response.status}: {await response.text()}")
+            async for part in response.content.iter_any():
                 yield part, part.count(b"\n")
 
     async def count(self) -> int:
-        """How many items the service holds."""
-        async with self._session.get("/items", params={"count": "exact", "limit": "1"}) as reply:
-            reply.raise_for_status()
-            return int((await reply.json())["total"])
+        """Return the number of items that the service holds."""
+        async with self._session.get("/items", params={"count": "exact", "limit": "1"}) as response:
+            response.raise_for_status()
+            return int((await response.json())["total"])
 
 
 @contextlib.asynccontextmanager
 async def open_target(url: str | None, token: str | None, *, must_exist: bool) -> AsyncIterator[Target]:
-    """The service at `url`, or the database that the environment names; with `must_exist` none is created."""
+    """Open the service at `url`, or without a URL the database that the settings name.
+
+    With `must_exist` a missing database is a TransferError; otherwise it is created.
+    """
     if url is None:
         path = read_item_settings(os.environ).database_path
         if must_exist and not path.exists():
-            raise TransferError(f"{path} does not exist; name the database in DEVOPS_API_DATABASE_URL")
+            raise TransferError(f"{path} does not exist; set {IDENTITY.settings_prefix}DATABASE_URL to your database")
         store = open_sqlite_store(path)
         try:
             yield DatabaseTarget(store)
@@ -129,37 +131,37 @@ async def open_target(url: str | None, token: str | None, *, must_exist: bool) -
 
 
 def open_session(url: str, token: str | None) -> aiohttp.ClientSession:
-    """A client of a service, without a limit on the whole of a call. TransferError where the URL is none."""
+    """Return a client of a service, without a limit on the duration of a request. TransferError: the URL is invalid."""
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
     try:
         if url.startswith(("http://", "https://")):
             return aiohttp.ClientSession(url, headers=headers, timeout=timeout)
     except ValueError:
-        pass  # It is no URL, or one with a path.
-    raise TransferError(f"{url} is not where a service is, such as http://127.0.0.1:8000")
+        pass  # aiohttp refuses a malformed URL and one with a path.
+    raise TransferError(f"--url must be a service's URL without a path, such as http://127.0.0.1:8000, not {url!r}")
 
 
 def read_token(options: argparse.Namespace) -> str | None:
-    """The token in the file that `--token-file` names: a token on a command line is everyone's to see."""
+    """Return the token from the file `--token-file`. Other users of the machine could read it on a command line."""
     return Path(options.token_file).read_text("utf-8").strip() if options.token_file else None
 
 
 def run_import(options: argparse.Namespace) -> int:
-    """`devops-api import`; 1 where a line was refused."""
-    return _run_client(_import(options))
+    """Import a file; return 1 if a line was rejected."""
+    return _run(_import(options))
 
 
 def run_export(options: argparse.Namespace) -> int:
-    """`devops-api export`."""
-    return _run_client(_export(options))
+    """Export all items to a file."""
+    return _run(_export(options))
 
 
-def _run_client(work: Any) -> int:
+def _run(command: Coroutine[Any, Any, int]) -> int:
     try:
-        return int(asyncio.run(work))
+        return asyncio.run(command)
     except aiohttp.ClientError as error:
-        raise TransferError(f"the service cannot be reached or broke off: {error}") from None
+        raise TransferError(f"the service cannot be reached, or the connection broke: {error}") from None
 
 
 async def _import(options: argparse.Namespace) -> int:
@@ -174,9 +176,9 @@ async def _import(options: argparse.Namespace) -> int:
                     stops_at_error=options.abort,
                 )
     sys.stdout.write(_describe(report) + "\n")
-    for fault in report["errors"][:_FAULTS_SHOWN]:
-        pointed = "; ".join(f"{entry['pointer']} {entry['detail']}" for entry in fault.get("errors", ()))
-        sys.stderr.write(f"line {fault['line']}: {pointed or fault['detail']}\n")
+    for rejection in report["errors"][:_ERRORS_SHOWN]:
+        fields = "; ".join(f"{error['pointer']} {error['detail']}" for error in rejection.get("errors", ()))
+        sys.stderr.write(f"line {rejection['line']}: {fields or rejection['detail']}\n")
     return 1 if report["rejected"] else 0
 
 
@@ -187,13 +189,13 @@ async def _read_parts(source: FileIO, bar: "tqdm[Any]") -> AsyncIterator[bytes]:
 
 
 async def _read_part(source: FileIO) -> bytes:
-    """The next bytes, read by a thread that nobody waits for in the end: a pipe may be silent for ever."""
+    """Return the next bytes. A daemon thread reads them, so that a silent pipe does not prevent an interrupt."""
     done: Future[bytes] = Future()
     done.set_running_or_notify_cancel()
 
     def read() -> None:
         try:
-            while (part := source.read(READ_BYTES)) is None:  # Whoever shares the pipe has made it so.
+            while (part := source.read(READ_BYTES)) is None:  # Another process made the shared pipe non-blocking.
                 select.select([source], [], [])
             done.set_result(part)
         except OSError as error:
@@ -206,7 +208,7 @@ async def _read_part(source: FileIO) -> bytes:
 def _describe(report: Mapping[str, Any]) -> str:
     return (
         f"{report['created']} created, {report['updated']} updated, {report['rejected']} rejected; "
-        f"dealt with through line {report['stored_through_line']}"
+        f"processed through line {report['stored_through_line']}"
     )
 
 
@@ -225,7 +227,7 @@ async def _export(options: argparse.Namespace) -> int:
 
 
 def _choose_format(options: argparse.Namespace) -> str:
-    """`--format`, else what the file's name ends with, else NDJSON."""
+    """Return `--format`; without it `csv` for a file named `*.csv` and `ndjson` for every other."""
     return str(options.format or ("csv" if options.file.lower().endswith(".csv") else "ndjson"))
 
 
@@ -235,7 +237,7 @@ def _open_source(name: str) -> FileIO:
 
 @contextlib.contextmanager
 def _open_sink(name: str) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is whole."""
+    """Open a file that gets its name only once it is complete; `-` is standard output."""
     if name == "-":
         yield sys.stdout.buffer
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -13,24 +14,24 @@ from devops_api.settings.reading import Variable, list_variables
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as in shells
 _EPILOG: Final = """\
 first steps:
   devops-api serve                                   serve on http://127.0.0.1:8000, items in data/items.db
   curl http://127.0.0.1:8000/items -H 'Content-Type: application/json' -d '{"name": "Test", "price": 9.99}'
-  devops-api healthcheck                             ask the service for its health
+  devops-api healthcheck                             check the service's health
   devops-api export items.csv                        write all items to a file
 
 Every setting is an environment variable; `devops-api serve --help` lists them.
 """
 _TRANSFER_EPILOG: Final = """\
-NDJSON has one item a line: {"name": "Test", "price": 9.99, "sku": "T-1", "tags": ["new"]}
-CSV has a header that names its columns: name,price,sku,description,tags; tags are separated by spaces.
+NDJSON has one item per line: {"name": "Test", "price": 9.99, "sku": "T-1", "tags": ["new"]}
+CSV starts with a header: name,price,sku,description,tags. Tags are separated by spaces.
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, 1 if the work failed, 2 if the call or the settings are wrong."""
+    """Run a command and return its exit code: 0, 1 if it failed, 2 if the arguments or the settings are invalid."""
     parser = create_parser()
     options = parser.parse_args(arguments)
     if options.run is None:
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(getattr(import_module(f"devops_api.cli.{module}"), function)(options) or 0)
     except SettingsError as error:
-        _print_error("the settings are wrong:", *(f"  {line}" for line in error.errors))
+        _print_error("invalid settings:", *(f"  {line}" for line in error.errors))
         return EXIT_USAGE
     except (DevopsApiError, OSError) as error:
         _print_error(str(error))
@@ -50,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def create_parser() -> argparse.ArgumentParser:
-    """Return the parser. Each command names the function that runs it, whose module is imported only then."""
+    """Return the parser. The module that runs a command is imported only when that command runs."""
     parser = argparse.ArgumentParser(
         prog="devops-api",
         description="An async item service with metrics, traces, logs and dashboards built in.",
@@ -61,8 +62,8 @@ def create_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_command(commands, "serve", "serve:run_serve", "run the service until SIGTERM", epilog=describe_settings())
-    # The two probes are run by `__main__`, before anything is imported; here is their help alone.
-    _add_command(commands, "healthcheck", None, "ask a running service for /health; exit 0 if healthy, else 1")
+    # `__main__` runs the two probes before this module is imported. Only their help is here.
+    _add_command(commands, "healthcheck", None, "request /health from a running service; exit 0 if healthy, else 1")
     ping = _add_command(commands, "ping", None, "open a TCP connection and time it, for images without ping")
     ping.add_argument("address", metavar="HOST:PORT")
     token = _add_command(commands, "token", "token:run_token", "create a bearer token and its line for the tokens file")
@@ -93,16 +94,16 @@ def _show_default(variable: Variable) -> str:
 
 def _add_transfer_commands(commands: Any) -> None:
     for name, text, file_help in (
-        ("import", "store the items of a file", "NDJSON or CSV; - reads standard input"),
+        ("import", "store the items of a file", "an NDJSON or CSV file; - reads standard input"),
         ("export", "write all items to a file, from one snapshot", "the file to write; - is standard output"),
     ):
         parser = _add_command(commands, name, f"bulk:run_{name}", text, epilog=_TRANSFER_EPILOG)
         parser.add_argument("file", help=file_help)
-        parser.add_argument("--url", help="a running service; without it the database that the settings name")
-        parser.add_argument("--format", choices=("ndjson", "csv"), help="default: by the extension of the file")
+        parser.add_argument("--url", help="URL of a running service (default: the database that the settings name)")
+        parser.add_argument("--format", choices=("ndjson", "csv"), help="default: by the file's extension, else ndjson")
         _add_token_option(parser)
         if name == "import":
-            parser.add_argument("--upsert", action="store_true", help="a row replaces the item with its sku")
+            parser.add_argument("--upsert", action="store_true", help="replace items that have the same sku")
             parser.add_argument("--abort", action="store_true", help="stop at the first invalid line")
 
 
@@ -118,12 +119,14 @@ def _add_backup_commands(commands: Any) -> None:
 
 
 def _add_load_command(commands: Any) -> None:
-    load = _add_command(commands, "load", "load:run_load", "call a service steadily, as its clients would")
-    load.add_argument("--rate", type=_positive, default=20.0, metavar="CALLS", help="calls per second (default 20)")
+    load = _add_command(commands, "load", "load:run_load", "send a steady, realistic mix of requests to a service")
     load.add_argument(
-        "--duration", type=_positive, default=float("inf"), metavar="SECONDS", help="default: until interrupted"
+        "--rate", type=_parse_positive, default=20.0, metavar="NUMBER", help="requests per second (default 20)"
     )
-    load.add_argument("--url", default="http://127.0.0.1:8000", help="the service (default %(default)s)")
+    load.add_argument(
+        "--duration", type=_parse_positive, default=float("inf"), metavar="SECONDS", help="default: until interrupted"
+    )
+    load.add_argument("--url", default="http://127.0.0.1:8000", help="URL of the service (default %(default)s)")
     _add_token_option(load)
 
 
@@ -131,11 +134,11 @@ def _add_token_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", metavar="FILE", help="a file with the bearer token to send")
 
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise ValueError
-    return number
+def _parse_positive(text: str) -> float:
+    with suppress(ValueError):
+        if (number := float(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
 
 
 def _add_command(

@@ -1,4 +1,4 @@
-"""`devops-api serve`."""
+"""`devops-api serve`: run the service."""
 
 import argparse
 import os
@@ -10,5 +10,5 @@ from devops_api.serve.lifecycle import run_service
 
 
 def run_serve(_: argparse.Namespace) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM or SIGINT."""
     run_service(create_service, read_item_settings(os.environ), os.environ, EVENTS)

@@ -1,4 +1,4 @@
-"""`devops-api token`."""
+"""`devops-api token`: create a bearer token."""
 
 import argparse
 import sys
@@ -8,10 +8,8 @@ from devops_api.settings.tokens import create_token
 
 
 def run_token(options: argparse.Namespace) -> None:
-    """Print a new token, and its line for the tokens file on standard error."""
+    """Print a new token on standard output, and its line for the tokens file on standard error."""
     token, line = create_token(options.name, options.scope)
     sys.stdout.write(f"{token}\n")
-    sys.stderr.write(
-        f"# Add this line to the file that {IDENTITY.settings_prefix}TOKENS_FILE names. The token itself is not stored:\n"
-        f"{line}\n"
-    )
+    variable = f"{IDENTITY.settings_prefix}TOKENS_FILE"
+    sys.stderr.write(f"# The token is not stored. Add this line to the file that {variable} names:\n{line}\n")
