@@ -52,8 +52,8 @@ Settings are environment variables. The service reads them once at startup. If a
 together and exits with code 2.
 
 OpenTelemetry's own `OTEL_*` variables keep their standard meaning. [otel/README.md](../otel/README.md) shows the
-data flow, and [otel/sdk.env](../otel/sdk.env) lists the defaults. [settings.schema.json](settings.schema.json) is the JSON
-Schema of the table.
+data flow, and [otel/sdk.env](../otel/sdk.env) lists the defaults. [settings.schema.json](settings.schema.json) is the
+JSON Schema of the table.
 
 {_make_table(("variable", "default", "meaning", "accepts"), rows)}"""
 

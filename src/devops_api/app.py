@@ -16,7 +16,6 @@ from devops_api.items.routes import create_routes
 from devops_api.items.schema import create_schemas
 from devops_api.items.settings import IDENTITY, Settings
 from devops_api.items.store.metered import MeteredStore, WriterTelemetry
-from devops_api.items.store.protocol import ItemStore
 from devops_api.items.store.sqlite.store import SqliteStore, open_sqlite_store
 from devops_api.logs.writer import Logs
 from devops_api.serve.chassis import Chassis, Domain, Service
@@ -29,7 +28,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
     telemetry = chassis.telemetry
     database = settings.database_path
     sqlite = open_sqlite_store(database, observer=None if telemetry.is_silent else WriterTelemetry(telemetry))
-    store: ItemStore = sqlite if telemetry.is_silent else MeteredStore(sqlite, telemetry)
+    store = sqlite if telemetry.is_silent else MeteredStore(sqlite, telemetry)
     _observe_store(telemetry, sqlite, database)
     items = ItemHandlers(
         store=store, telemetry=telemetry, events=chassis.events, max_body_bytes=settings.max_body_bytes

@@ -1,1 +1,1 @@
-"""Assemble a service from a domain's routes, listen, drain and stop. Imports every package of the chassis; knows no domain."""
+"""Assemble a service from a domain's routes; listen, drain, stop. The top of the chassis; knows no domain."""
