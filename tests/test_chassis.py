@@ -3,17 +3,23 @@
 The code is taken from the README, so that what newcomers copy is what runs here.
 """
 
+import ast
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from processes import Process, run_process
 from scrapes import scrape
 
+import devops_api
+
 README = Path(__file__).parents[1] / "README.md"
+SOURCE = Path(devops_api.__file__).parent
+CHASSIS = ("settings", "logs", "telemetry", "http", "apidocs", "serve")
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOTE = {"text": "Water the plants"}
 
@@ -38,6 +44,29 @@ async def process(tmp_path: Path) -> AsyncIterator[Process]:
 async def client(process: Process) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(process.url) as client:
         yield client
+
+
+def find_texts(path: Path) -> Iterator[str]:
+    """Yield the string constants of a module, without docstrings."""
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+@pytest.mark.parametrize("package", CHASSIS)
+def test_the_chassis_does_not_name_the_domain(package: str) -> None:
+    texts = [text for path in (SOURCE / package).rglob("*.py") for text in find_texts(path)]
+    assert texts
+    # `items` alone is a keyword of JSON Schema.
+    assert [text for text in texts if text != "items" and re.search(r"\bitems?\b|\bsku\b|item_", text)] == []
 
 
 async def create_note(client: aiohttp.ClientSession) -> str:
