@@ -2,13 +2,13 @@
 
 from conftest import Running
 from prometheus_client import Metric as Family
+from samples import ITEM
 from scrapes import DURATION, OPENMETRICS, scrape
 
 from devops_api.items.metrics import CATALOGUE
 from devops_api.telemetry.catalogue import REQUEST_ERRORS, label_name
 from devops_api.telemetry.requests import INITIAL_FAILURES
 
-ITEM = {"name": "Test", "price": 9.99}
 PARTS_OF_HISTOGRAMS = {"le"}
 INITIAL = {
     "/items": {"GET": 200, "POST": 201},

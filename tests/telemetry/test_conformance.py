@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import Running, StartService
+from samples import ITEM
 from scrapes import DURATION, Scrape, scrape
 
-ITEM = {"name": "Test", "price": 9.99}
 LABELS = (
     "http_request_method",
     "url_scheme",

@@ -1,4 +1,4 @@
-"""A scraper that is given a format it cannot read takes nothing: what is asked for decides, down to q values."""
+"""A scraper that gets a format it cannot read loses all data: `Accept` decides, including its q values."""
 
 import gzip
 
@@ -33,7 +33,7 @@ PROMETHEUS_3 = (
         ("application/openmetrics-text, text/plain", TEXT),
     ],
 )
-def test_the_format_is_the_one_that_is_preferred(accept: str, expected: str) -> None:
+def test_the_preferred_format_is_used(accept: str, expected: str) -> None:
     assert choose_format(accept) == expected
 
 
@@ -51,12 +51,12 @@ def test_the_format_is_the_one_that_is_preferred(accept: str, expected: str) -> 
         ("br", False),
     ],
 )
-def test_gzip_is_used_where_it_is_accepted(accept_encoding: str, is_accepted: bool) -> None:  # noqa: FBT001
+def test_gzip_is_used_if_it_is_accepted(accept_encoding: str, is_accepted: bool) -> None:  # noqa: FBT001
     assert accepts_gzip(accept_encoding) == is_accepted
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
-def test_compressed_and_plain_say_the_same(accept: str) -> None:
+def test_the_compressed_body_is_the_plain_one(accept: str) -> None:
     registry = CollectorRegistry()
     Gauge("g", "A gauge.", registry=registry).set(7)
     plain, packed = render(registry, accept, ""), render(registry, accept, "gzip")
@@ -65,7 +65,7 @@ def test_compressed_and_plain_say_the_same(accept: str) -> None:
     assert packed.size_bytes == plain.size_bytes == len(plain.body)
 
 
-async def test_the_service_answers_what_is_asked_for(running: Running) -> None:
+async def test_the_service_responds_in_the_requested_format(running: Running) -> None:
     async with running.client.get("/metrics", headers={"Accept": "text/plain"}) as reply:
         assert reply.headers["Content-Type"] == TEXT
         assert "# EOF" not in await reply.text()
@@ -78,7 +78,7 @@ async def test_the_service_answers_what_is_asked_for(running: Running) -> None:
     assert list(text_string_to_metric_families(text))
 
 
-async def test_a_scrape_tells_how_long_and_how_large_the_last_one_was(running: Running) -> None:
+async def test_a_scrape_has_the_duration_and_size_of_the_previous_one(running: Running) -> None:
     async with running.client.get("/metrics", headers={"Accept-Encoding": "identity"}) as reply:
         size = len(await reply.read())
     async with running.client.get("/metrics") as reply:

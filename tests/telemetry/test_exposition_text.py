@@ -1,7 +1,6 @@
-"""Dashboards, alerts and other people's queries lean on every name and label of `/metrics`: none changes unnoticed.
+"""Dashboards, alerts and other people's queries depend on each name and label of `/metrics`: none changes unnoticed.
 
-`metrics.txt` is the whole OpenMetrics text after a fixed script of requests; the plain one follows from it.
-Where a change is meant, `WRITE_METRICS_TEXT=1 pytest tests/test_telemetry_text.py` writes it anew: read the difference.
+`metrics.txt` is the whole OpenMetrics text after a fixed script of requests. The plain text follows from it.
 """
 
 import asyncio
@@ -17,12 +16,13 @@ from conftest import Running, StartService
 from scrapes import OPENMETRICS, TRACE_ID, TRACEPARENT
 
 EXPECTED = Path(__file__).with_name("metrics.txt")
+STALE = "metrics.txt is stale; if so intended: WRITE_METRICS_TEXT=1 pytest tests/telemetry/test_exposition_text.py"
 ITEM = {"name": "Test", "price": 9.99, "sku": "a"}
 LINES = b'{"name": "One", "price": 1}\n{"name": "Two", "price": 2}\n{"price": 3}\nnonsense\n'
 JSON = {"Content-Type": "application/json"}
 
-# What time and place decide is `*` in the file, all else is compared as it is. First whole metrics, then the store's
-# operations that the service asks for by the clock.
+# Values that depend on time and place are `*` in the file. First whole metrics, then the store operations that run by
+# the clock.
 VALUES = (
     *("process_cpu_time_seconds_total", "process_memory_usage_bytes", "process_open_file_descriptor_count"),
     *("cpython_gc_collections_total", "store_size_bytes", "store_disk_free_bytes", "store_disk_limit_bytes"),
@@ -30,14 +30,14 @@ VALUES = (
 )
 BY_THE_CLOCK = re.compile(r'db_client_operation_duration_seconds.*db_operation_name="(count|ping)".*error_type=""')
 LABELS = re.compile(r'(service_instance_id|service_version|telemetry_sdk_version)="[^"]*"')
-# Sums, and buckets but the one that holds everything, of histograms that are not empty: of seconds, and of the bytes of
-# replies, for those change with every word of a document and every digit of a time in one.
+# Sums and buckets (except `+Inf`) of histograms that are not empty: of seconds, and of response bytes, which change
+# with each word of a document and each digit of a time.
 MEASURED = re.compile(r'(\w+_seconds|http_server_response_body_size_bytes)_(sum|bucket\{(?!.*le="\+Inf"))')
 EXEMPLAR = re.compile(r' # \{span_id="[0-9a-f]{16}",trace_id="([0-9a-f]{32})"\} [0-9.e-]+ [0-9.]+$')
 
 
 async def send_script(running: Running) -> None:
-    """Every route and every kind of answer, one after the other."""
+    """Send one request of every kind to every route."""
     client = running.client
 
     async def ask(method: str, path: str, expected: int, **options: Any) -> Mapping[str, str]:
@@ -84,13 +84,13 @@ async def send_script(running: Running) -> None:
 
 
 def mask(lines: Sequence[str]) -> list[str]:
-    """The lines, with what time and place decide replaced by `*`."""
+    """Replace what depends on time and place by `*`."""
     empty = {line.removesuffix(" 0.0") for line in lines if re.fullmatch(r"\w+_count\{.*\} 0\.0", line)}
     return [line if line.startswith("#") else mask_sample(line, empty) for line in lines]
 
 
 def mask_sample(line: str, empty: AbstractSet[str]) -> str:
-    """One line, where the histograms named in `empty`, by their counts, have seen nothing."""
+    """Mask one line. `empty` has the count lines of empty histograms."""
     series = line[: line.rindex(" ")]
     histogram = re.sub(r',le="[^"]*"', "", re.sub(r"_(sum|bucket)\{", "_count{", series))
     if series.startswith(VALUES) or BY_THE_CLOCK.match(series) or (MEASURED.match(series) and histogram not in empty):
@@ -99,21 +99,21 @@ def mask_sample(line: str, empty: AbstractSet[str]) -> str:
 
 
 def to_plain(text: str) -> str:
-    """What the plain format makes of OpenMetrics: other names of counters and of the target, neither units nor end."""
+    """Convert OpenMetrics to plain text: other names of counters and target, no units, no end."""
     text = re.sub(r"# UNIT .*\n|# EOF\n", "", text)
     text = re.sub(r"(# HELP) (\w+) (.*\n# TYPE) \2 counter", r"\1 \2_total \3 \2_total counter", text)
     return re.sub(r"(# HELP) target (.*\n# TYPE) target info", r"\1 target_info \2 target_info gauge", text)
 
 
 async def read_metrics(running: Running, accept: str) -> list[str]:
-    """The lines of the exposition that is asked for."""
+    """Scrape, and return the lines."""
     async with running.client.get("/metrics", headers={"Accept": accept}) as reply:
         return (await reply.text()).splitlines()
 
 
 @pytest.fixture
 async def scripted(start_service: StartService) -> Running:
-    """A service that has answered the script."""
+    """Run a service that has handled the script."""
     running = await start_service({"OTEL_TRACES_SAMPLER": "parentbased_always_off"})
     await send_script(running)
     return running
@@ -124,12 +124,12 @@ async def test_openmetrics_is_the_expected_text(scripted: Running) -> None:
     found = mask([EXEMPLAR.sub("", line) for line in lines])
     if os.environ.get("WRITE_METRICS_TEXT"):
         EXPECTED.write_text("\n".join([*found, ""]))
-    assert found == EXPECTED.read_text().splitlines()
-    # Which bucket a request fell into is the clock's choice, so the one with a trace is looked for apart.
+    assert found == EXPECTED.read_text().splitlines(), STALE
+    # The bucket of a request depends on the clock, so the exemplar is checked separately.
     marks = [(line.split("{")[0], mark[1]) for line in lines if (mark := EXEMPLAR.search(line))]
     assert marks == [("http_server_request_duration_seconds_bucket", TRACE_ID)]
 
 
-async def test_plain_text_says_the_same(scripted: Running) -> None:
+async def test_plain_text_has_the_same_content(scripted: Running) -> None:
     found = mask(await read_metrics(scripted, "text/plain"))
-    assert found == to_plain(EXPECTED.read_text()).splitlines()
+    assert found == to_plain(EXPECTED.read_text()).splitlines(), STALE

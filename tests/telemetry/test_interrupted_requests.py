@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from conftest import Running, StartService
 from connections import connect
+from samples import ITEM
 from scrapes import DURATION, TRACEPARENT, UNHEARD, scrape
 
-ITEM = {"name": "Test", "price": 9.99}
 ANSWER = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 GET = b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n"
 UPLOAD = b"POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

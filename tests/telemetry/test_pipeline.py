@@ -7,11 +7,10 @@ from time import sleep
 import pytest
 from conftest import Running, StartService
 from connections import exchange
+from samples import ITEM
 from scrapes import DURATION, TRACE_ID, TRACEPARENT, UNHEARD, scrape
 
 from devops_api.telemetry.catalogue import REQUEST_DURATION
-
-ITEM = {"name": "Test", "price": 9.99}
 
 
 async def test_only_sampled_requests_leave_exemplars_and_only_in_openmetrics(start_service: StartService) -> None:

@@ -10,9 +10,9 @@ from time import monotonic
 import aiohttp
 from conftest import Running, StartService
 from connections import connect, exchange
+from samples import ITEM
 from scrapes import Scrape, scrape
 
-ITEM = {"name": "Test", "price": 9.99}
 STATUS = ("http_request_method", "http_route", "http_response_status_code")
 
 

@@ -1,4 +1,4 @@
-"""Counts that are right for one request must be right for many at once, and stay as few whatever strangers send."""
+"""Counts are exact under load, and no client can create series or use up memory."""
 
 import asyncio
 import json
@@ -23,14 +23,14 @@ STRANGE_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "
 STRANGE_PATHS = (
     *("/items", "/items?*=+", "/items/*", "/items/*?+", "/items/*/+", "/items/batch"),
     *("/*", "/*/+", "/metrics*", "/livez?*", "/livez?+=*", "/health/*"),
-)  # `*` and `+` stand for words that are new each time.
+)  # `*` and `+` stand for new words each time.
 MEMORY = "process_memory_usage_bytes"
 GROWTH_MAX_BYTES = 5_000_000
 Seen = Counter[tuple[str, str, str]]
 
 
 class Reply(NamedTuple):
-    """What came back; header names in lower case."""
+    """A response; header names in lower case."""
 
     status: str
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class Reply(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is sent, and the route that it is for."""
+    """A request, and the route that it matches."""
 
     method: str
     route: str
@@ -47,7 +47,7 @@ class Request(NamedTuple):
     body: bytes = b""
 
     def encode(self) -> bytes:
-        """Its bytes on the wire."""
+        """Return the bytes of the request."""
         length = [f"Content-Length: {len(self.body)}"] if self.body else []
         lines = [f"{self.method} {self.path} HTTP/1.1", "Host: a", *length, *self.headers, "", ""]
         return "\r\n".join(lines).encode() + self.body
@@ -58,7 +58,7 @@ CREATE = Request("POST", "/items", "/items", [JSON], ITEM)
 
 
 class Wire:
-    """One connection; requests that are sent together are pipelined."""
+    """A connection; requests that are sent together are pipelined."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -73,7 +73,7 @@ class Wire:
             await self.writer.wait_closed()
 
     async def ask(self, *requests: Request) -> list[Reply]:
-        """The replies, in order."""
+        """Send requests, and return the responses in order."""
         self.writer.write(b"".join(request.encode() for request in requests))
         return [await asyncio.wait_for(self._read(request.method), REPLY_S) for request in requests]
 
@@ -87,7 +87,7 @@ class Wire:
 
 
 class Client:
-    """Asks for one thing after another at random, and keeps account of what it saw."""
+    """Sends random requests, and counts the responses in `seen`."""
 
     def __init__(self, seed: int, port: int, seen: Seen) -> None:
         self._choices = random.Random(seed)  # noqa: S311 - traffic
@@ -96,7 +96,7 @@ class Client:
         self._doomed: list[str] = []
 
     async def run(self, count: int) -> None:
-        """Have at least `count` requests counted."""
+        """Send at least `count` requests."""
         async with Wire(self._port) as wire:
             (created,) = await self._ask(wire, CREATE)
             self._path, self._etag = created.headers["location"], created.headers["etag"]
@@ -109,9 +109,9 @@ class Client:
     async def _act(self, wire: Wire) -> int:
         chance = self._choices.random()
         if chance < 0.02:
-            await self._leave_while_it_is_read()
+            await self._disconnect_during_the_response()
         elif chance < 0.04:
-            await self._leave_while_it_reads()
+            await self._disconnect_during_the_body()
         elif chance < 0.06:
             await self._send_too_much()
         elif chance < 0.2:
@@ -161,13 +161,13 @@ class Client:
         return self._choices.choice(kinds)
 
     async def _send_too_much(self) -> None:
-        """A body that is refused by its length, before it is sent; the connection is of no more use then."""
+        """Send a body that is refused by its length; the connection cannot be used afterwards."""
         request = Request("POST", "/items", "/items", [JSON, "Content-Length: 2000000", "Connection: close"])
         async with Wire(self._port) as wire:
             await self._ask(wire, request)
 
-    async def _leave_while_it_reads(self) -> None:
-        """Go once the service waits for the body."""
+    async def _disconnect_during_the_body(self) -> None:
+        """Disconnect once the service waits for the body."""
         request = Request("POST", "/items", "/items", [JSON, "Content-Length: 1000", "Expect: 100-continue"])
         async with Wire(self._port) as wire:
             wire.writer.write(request.encode())
@@ -175,8 +175,8 @@ class Client:
             wire.writer.transport.abort()
         self._count(request, "499")
 
-    async def _leave_while_it_is_read(self) -> None:
-        """Go once a reply has begun that is too long for the buffers on its way."""
+    async def _disconnect_during_the_response(self) -> None:
+        """Disconnect during a response that does not fit into the buffers."""
         request = Request("GET", "/items/export", "/items/export")
         async with Wire(self._port) as wire:
             wire.writer.write(request.encode())
@@ -186,7 +186,7 @@ class Client:
 
 
 async def fill(port: int, seen: Seen) -> None:
-    """Items enough for an export that does not fit into the buffers between the service and a client."""
+    """Store enough items for an export that does not fit into the buffers between service and client."""
     item = {"name": "x" * 200, "price": 1, "description": "y" * 2_000}
     request = Request("POST", "/items/batch", "/items/batch", [JSON], json.dumps([item] * 1_000).encode())
     async with Wire(port) as wire:
@@ -196,13 +196,13 @@ async def fill(port: int, seen: Seen) -> None:
 
 
 def count(found: Scrape) -> dict[tuple[str, ...], int]:
-    """What is counted, without the scrapes themselves."""
+    """Return the counts, without the scrapes themselves."""
     return {key: number for key, number in found.count_by(*STATUS).items() if key[1] != "/metrics"}
 
 
 @pytest.mark.slow
-async def test_ten_thousand_requests_are_counted_as_the_clients_saw_them(tmp_path: Path) -> None:
-    """Of all kinds, over 64 connections, some of which break: not one more, not one less."""
+async def test_ten_thousand_requests_are_counted_as_clients_see_them(tmp_path: Path) -> None:
+    """Requests of all kinds on 64 connections, some of which break."""
     seen: Seen = Counter()
     async with run_process(tmp_path) as process, aiohttp.ClientSession(process.url) as session:
         await fill(process.port, seen)
@@ -210,10 +210,10 @@ async def test_ten_thousand_requests_are_counted_as_the_clients_saw_them(tmp_pat
         deadline = monotonic() + 10
         found = await scrape(session)
         while sum(count(found).values()) < sum(seen.values()) and monotonic() < deadline:
-            await asyncio.sleep(0.1)  # The service takes a moment to see that a client has gone.
+            await asyncio.sleep(0.1)  # The service notices a disconnected client a moment later.
             found = await scrape(session)
         await asyncio.sleep(0.5)
-        found = await scrape(session)  # Nothing comes late, and so twice.
+        found = await scrape(session)  # Nothing is counted late, and so twice.
     assert count(found) == seen
     assert sum(seen.values()) >= 10_000
     statuses = {200, 201, 204, 304, 400, 404, 405, 412, 413, 415, 422, 499}
@@ -221,17 +221,17 @@ async def test_ten_thousand_requests_are_counted_as_the_clients_saw_them(tmp_pat
 
 
 class Stranger:
-    """Mints a new value wherever a request has room for one."""
+    """Creates requests with new values wherever a request has room for them."""
 
     def __init__(self, seed: int) -> None:
         self._choices = random.Random(seed)  # noqa: S311 - traffic
 
     def make_burst(self, count: int) -> bytes:
-        """So many requests in one piece, the last of which ends the connection."""
+        """Return `count` requests, the last of which ends the connection."""
         return b"".join(self._make("keep-alive") for _ in range(count - 1)) + self._make("close")
 
     def make_nonsense(self) -> bytes:
-        """What the parser refuses."""
+        """Return a request that the parser refuses."""
         return f"{self._choices.randbytes(4).hex().upper()} /items HTTP/1.1\r\n\r\n".encode()
 
     def _make(self, connection: str) -> bytes:
@@ -247,7 +247,7 @@ class Stranger:
 
 
 async def send_strange(port: int, stranger: Stranger, count: int) -> int:
-    """Send so many random requests, burst by burst; how many were answered."""
+    """Send `count` random requests in bursts, and return the number of responses."""
     answered = 0
     for _ in range(count // BURST):
         for data in (stranger.make_burst(BURST - 1), stranger.make_nonsense()):
@@ -260,7 +260,7 @@ async def send_strange(port: int, stranger: Stranger, count: int) -> int:
 
 
 async def send_all_strange(port: int, seed: int, count: int) -> int:
-    """The same on a few connections at once."""
+    """Do the same on four connections at once."""
     strangers = [Stranger(seed + number) for number in range(4)]
     return sum(await asyncio.gather(*(send_strange(port, each, count // len(strangers)) for each in strangers)))
 
