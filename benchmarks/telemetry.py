@@ -1,17 +1,17 @@
-"""What telemetry costs a request: the same handlers with the pipeline, without it, and with stock instrumentation.
+"""Measure what telemetry costs a request: the same handlers with and without it, and with stock instrumentation.
 
     python benchmarks/telemetry.py [--processes 5] [--rounds 12] [--requests 6400]
 
-In process: raw bytes go into aiohttp's protocol and come out at a transport that keeps nothing, so that neither the
-network nor a client is measured. The variants of a pair live in one process, for two processes differ by some percent
-in how their memory happens to lie; their rounds are interleaved and a ratio is taken within each round, so that a
-machine whose speed drifts drifts for all. `GET /items/{id}` on 32 connections; `service.py`
-measures the same over sockets.
+In process: raw bytes go into aiohttp's protocol and come out at a transport that keeps nothing, so that neither network
+nor client is measured. The variants of a group share a process, because two processes differ by some percent in their
+memory layout. Their rounds are interleaved and each ratio is taken within a round: a machine whose speed drifts, drifts
+for all. `GET /items/{id}` on 32 connections; `service.py` measures the same over sockets.
 
-- `pipeline`: metrics, 1 % of requests sampled and logged; nothing to send spans to.
+- `pipeline`: the service's own telemetry. Metrics, 1 % of requests sampled and logged; spans are not exported.
 - `exporting`: spans go to a receiver by OTLP, 64 at a time, which is about once a round.
 - `flood`: as `exporting`, and every request asks to be sampled.
-- `stock`: what OpenTelemetry's documentation tells to do, with the same share of requests sampled, exporting nothing.
+- `middleware`: `devops_api.telemetry.middleware` on the same application, as on any that this package did not build.
+- `stock`: OpenTelemetry's aiohttp instrumentation on the same application, as documented, 1 % of requests sampled.
 """
 
 import argparse
@@ -53,12 +53,11 @@ from devops_api.telemetry.middleware import instrument
 
 CONNECTIONS: Final = 32
 WARM_UP: Final = 2_000  # requests
-COST_BUDGET: Final = 0.93
-FLOOD_BUDGET: Final = 0.85
+BUDGETS: Final = {"pipeline": 0.93, "flood": 0.85, "middleware": 0.85}  # shares of throughput and of CPU time
 SAMPLE_RATIO: Final = 0.01
 TRACEPARENT: Final = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
 DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
-# Each is a process of its own: what an exporter has still to send would be sent in another variant's time.
+# Each group has its own process: an exporter would send its backlog during another variant's rounds.
 GROUPS: Final = {
     "pipeline": ("without", "pipeline"),
     "exporting": ("without", "exporting", "flood"),
@@ -75,46 +74,46 @@ Figures = dict[str, list[tuple[float, float]]]
 
 
 class NullTransport(asyncio.Transport):
-    """Keeps nothing of what is written, but tells of each reply."""
+    """Keeps nothing that is written, and reports each response."""
 
     def __init__(self, on_reply: Any) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self._on_reply = on_reply
 
     def write(self, data: Any) -> None:
-        """Look at the status line alone."""
+        """Check the status line."""
         if data[:9] == b"HTTP/1.1 ":
             assert data[9:12] == b"200", bytes(data)
             self._on_reply()
 
     def writelines(self, parts: Any) -> None:
-        """See `write`; the first part begins a reply."""
+        """See `write`; the first part begins a response."""
         for part in parts:
             self.write(part)
 
     def is_closing(self) -> bool:
-        """Whether the connection ends: never."""
+        """Return False: the connection stays open."""
         return False
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     def pause_reading(self) -> None:
-        """Nothing to pause."""
+        """Do nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing to resume."""
+        """Do nothing."""
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is buffered."""
+        """Buffer nothing."""
 
     def get_write_buffer_size(self) -> int:
-        """Nothing is buffered."""
+        """Buffer nothing."""
         return 0
 
 
 class Load:
-    """Sends the same request on each connection as soon as the reply to the last one is there."""
+    """Sends the same request on each connection, again as soon as the response has arrived."""
 
     def __init__(self, server: web.Server, request: bytes) -> None:
         self._loop = asyncio.get_running_loop()
@@ -129,7 +128,7 @@ class Load:
             self._protocols.append(protocol)
 
     async def run(self, count: int) -> tuple[float, float]:
-        """Send `count` requests; wall and CPU seconds that they took, each divided by `count`."""
+        """Send `count` requests; return the wall and CPU seconds per request."""
         self._left, self._pending = count, 0
         self._done = self._loop.create_future()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -168,7 +167,7 @@ class Variant:
         )
 
     async def open(self) -> None:
-        """Have an item to ask for."""
+        """Create an item, and start the service and the load."""
         store = open_sqlite_store(self._path)
         created = await store.create(ItemFields("Test", 999))
         await store.close()
@@ -182,17 +181,17 @@ class Variant:
         self._load = Load(runner.server, target + (TRACEPARENT if self.name == "flood" else b"") + b"\r\n")
 
     async def run(self, count: int) -> tuple[float, float]:
-        """Wall and CPU seconds a request, over `count` of them."""
+        """Return wall and CPU seconds per request, over `count` requests."""
         return await self._load.run(count)
 
 
 async def work(group: str, folder: str, collector: str) -> None:
-    """Be one group: run as many requests of each variant as each line of standard input says."""
+    """Run one group: for each line of standard input, as many requests of each variant as it says."""
     variants = [Variant(name, folder, collector) for name in GROUPS[group]]
     for variant in variants:
         await variant.open()
         await variant.run(WARM_UP)
-    gc.freeze()  # As the service does once it listens.
+    gc.freeze()  # as the service does
     for number, line in enumerate(sys.stdin):
         order = variants if number % 2 else variants[::-1]
         print(json.dumps({variant.name: await variant.run(int(line)) for variant in order}), flush=True)
@@ -200,7 +199,7 @@ async def work(group: str, folder: str, collector: str) -> None:
 
 
 def instrument_stock(app: web.Application) -> None:
-    """What OpenTelemetry's documentation tells to do, with the same share of requests sampled."""
+    """Instrument as OpenTelemetry's documentation says, with the same share of requests sampled."""
     reader = PrometheusMetricReader(registry=CollectorRegistry())
     set_meter_provider(MeterProvider([reader]))
     instrumentor = AioHttpServerInstrumentor()
@@ -215,7 +214,7 @@ class Worker:
 
     def __init__(self, group: str, folder: str, collector: str) -> None:
         command = [sys.executable, __file__, "--work", group, "--folder", folder, "--collector", collector]
-        # What the SDK reads from the process's environment alone.
+        # The SDK reads these from the process's environment.
         environment = os.environ | {
             "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
             "OTEL_BSP_SCHEDULE_DELAY": "60000",
@@ -226,7 +225,7 @@ class Worker:
         )
 
     def run(self, count: int) -> dict[str, tuple[float, float]]:
-        """Wall and CPU seconds a request of each variant."""
+        """Return wall and CPU seconds per request of each variant."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{count}\n")
@@ -235,28 +234,28 @@ class Worker:
         return figures
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate()
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes what is exported and does nothing with it."""
+    """Accepts exports and discards them."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Take a batch."""
+        """Accept a batch."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def receive() -> None:
-    """Be the collector: its port on the first line of standard output, until standard input ends."""
+    """Run the collector until standard input ends; its port is the first line of standard output."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
@@ -265,7 +264,7 @@ def receive() -> None:
 
 @contextmanager
 def run_receiver() -> Iterator[str]:
-    """A collector in a process of its own; its address."""
+    """Run a collector in its own process; its address."""
     command = [sys.executable, __file__, "--receive"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -276,7 +275,7 @@ def run_receiver() -> Iterator[str]:
 
 
 def compare(group: str, processes: int, rounds: int, count: int) -> Figures:
-    """Wall and CPU seconds a request of each variant, by round; the first round of a process warms up."""
+    """Return wall and CPU seconds per request of each variant, by round. A process's first round warms up."""
     figures: Figures = {name: [] for name in GROUPS[group]}
     for _ in range(processes):
         with tempfile.TemporaryDirectory() as folder, run_receiver() as collector:
@@ -292,13 +291,13 @@ def compare(group: str, processes: int, rounds: int, count: int) -> Figures:
 
 
 def find_ratio(figures: Figures, variant: str, base: str, kind: int) -> float:
-    """How much of `base`'s speed `variant` keeps: the median of the rounds' ratios."""
+    """Return the share of `base`'s speed that `variant` keeps: the median of the rounds' ratios."""
     rows = zip(figures[variant], figures[base], strict=True)
     return statistics.median(other[kind] / own[kind] for own, other in rows)
 
 
 def report(figures: Figures) -> dict[str, float]:
-    """Print a group's rows; the lesser of both ratios by variant."""
+    """Print a group's rows; return the lower of both ratios by variant."""
     ratios = {}
     for variant, rows in figures.items():
         base = AGAINST.get(variant, variant)
@@ -310,7 +309,7 @@ def report(figures: Figures) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, or be measured."""
+    """Measure, or run a measured process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=12)
@@ -329,9 +328,10 @@ def main() -> None:
         ratios: dict[str, float] = {}
         for group in GROUPS:
             ratios |= report(compare(group, *size))
-        is_kept = ratios["pipeline"] >= COST_BUDGET and ratios["flood"] >= FLOOD_BUDGET
-        print(f"budgets: pipeline {COST_BUDGET} of without, flood {FLOOD_BUDGET}: {'kept' if is_kept else 'NOT KEPT'}")
-        sys.exit(not is_kept)
+        missed = {name for name, budget in BUDGETS.items() if ratios[name] < budget}
+        for name, budget in BUDGETS.items():
+            print(f"budget: {name} at least {budget} of {AGAINST[name]}: {'missed' if name in missed else 'kept'}")
+        sys.exit(bool(missed))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is recorded of each request: duration, body sizes, and for sampled requests the trace."""
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, MutableSequence
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -65,8 +65,7 @@ class _Recorder(NamedTuple):
     """Where requests with the same attributes are recorded. A size is None if such requests have no such body."""
 
     duration: Series
-    durations: MutableSequence[float]  # the pending ones of `duration`
-    response_sizes: MutableSequence[float] | None
+    response_size: Series | None
     request_size: Series | None
 
 
@@ -106,16 +105,14 @@ class RouteTelemetry:
 
     def _record(self, request: web.Request, response: web.StreamResponse, observation: Observation) -> None:
         key = request.method, response.status, observation.error_type, request.version.minor
-        duration, durations, response_sizes, request_size = self._recorders.get(key) or self._find(*key)
-        if observation.trace is None:
-            durations.append(observation.duration_s)
-        else:
-            duration.record(observation.duration_s, observation.trace)
-        if response_sizes is not None:
+        duration, response_size, request_size = self._recorders.get(key) or self._find(*key)
+        duration.record(observation.duration_s, observation.trace)
+        if response_size is not None:
+            # The size of the most frequent kind of response; `content_length` costs 0.4 us of 35 more (timeit).
             body = response.body if type(response) is web.Response else None
             size = len(body) if type(body) is bytes else _measure(request, response)
             if size is not None:
-                response_sizes.append(size)
+                response_size.record(size)
         if request_size is not None and request.body_exists:
             request_size.record(request.content.total_bytes)
 
@@ -147,11 +144,9 @@ class RouteTelemetry:
         }
         if error_type is not None:
             attributes["error.type"] = error_type
-        duration = self._pipeline.duration.open_series(attributes)
         return _Recorder(
-            duration,
-            duration.pending,
-            self._open_size(method, self._pipeline.response_size).pending if method != "HEAD" else None,
+            self._pipeline.duration.open_series(attributes),
+            self._open_size(method, self._pipeline.response_size) if method != "HEAD" else None,
             self._open_size(method, self._pipeline.request_size) if method in _METHODS_WITH_BODY else None,
         )
 
