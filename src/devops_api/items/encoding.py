@@ -21,7 +21,7 @@ encode_json: Final = msgspec.json.Encoder().encode
 
 def create_document(item: Item) -> msgspec.Struct:
     """Return what `encode_json` encodes as the JSON object that clients get; its members are `MEMBERS`."""
-    values = list(astuple(item.fields))
+    values = [*astuple(item.fields)]
     for index, convert in _CONVERSIONS:
         values[index] = convert(values[index])
     created_at = format_time(item.created_at_ms)

@@ -1,6 +1,7 @@
 """What an item is. Each field is declared once, here; every other form of an item is derived from it.
 
-A new optional field needs one annotated member of `ItemFields` and one migration for each store.
+A new optional field needs one annotated member of `ItemFields` and one migration for each store that adds its column
+(and, for `Filter.ALL` or `is_searched`, the index: a table `item_<name>`, or the words rebuilt with the field).
 """
 
 from typing import Annotated, Final

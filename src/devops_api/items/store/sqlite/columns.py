@@ -12,6 +12,7 @@ from devops_api.items.model import FIELD_NAMES, FIELDS, SEARCHED, Item, ItemFiel
 
 _SERVER_COLUMNS: Final = ("items.id", "items.sequence >> 12", "items.updated_at_ms", "items.version")
 SELECTED: Final = ", ".join([*_SERVER_COLUMNS, *(f"items.{name}" for name in FIELD_NAMES)])
+_FIRST_FIELD: Final = len(_SERVER_COLUMNS)
 _INSERTED: Final = ("sequence", "id", "updated_at_ms", "version", *FIELD_NAMES)
 _UPDATED: Final = ("updated_at_ms", "version", *FIELD_NAMES)
 
@@ -53,16 +54,10 @@ ELEMENT_TABLES: Final = tuple(
 
 def read_item(row: Any) -> Item:
     """Return the item in a row of `SELECTED`."""
-    item_id, created_at_ms, updated_at_ms, version, *values = row
+    values = list(row[_FIRST_FIELD:])  # faster than to unpack the rest of the row
     for index, convert in _FROM_SQL:
         values[index] = convert(values[index])
-    return Item(
-        id=item_id,
-        fields=ItemFields(*values),
-        created_at_ms=created_at_ms,
-        updated_at_ms=updated_at_ms,
-        version=version,
-    )
+    return Item(id=row[0], fields=ItemFields(*values), created_at_ms=row[1], updated_at_ms=row[2], version=row[3])
 
 
 def create_insert_values(sequence: int, item: Item) -> list[Any]:
