@@ -49,5 +49,5 @@ def test_kept_item_of_a_version_without_a_field_gets_its_default(name: str) -> N
 
 
 def test_kept_item_of_a_version_with_another_field_is_read_without_it() -> None:
-    kept = orjson.loads(dump_item(ITEM)) | {"weight_grams": 7}
+    kept = orjson.loads(dump_item(ITEM)) | {"shelf_days": 7}
     assert load_item(orjson.dumps(kept).decode()) == ITEM

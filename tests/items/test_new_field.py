@@ -9,9 +9,9 @@ import devops_api
 
 SOURCE = Path(devops_api.__file__).parent
 DECLARATION = """
-    weight_grams: Annotated[int | None, Whole(least=1, most=1_000, filter=Filter.RANGE)] = None
+    shelf_days: Annotated[int | None, Whole(least=1, most=1_000, filter=Filter.RANGE)] = None
 """
-MIGRATION = "ALTER TABLE items ADD COLUMN weight_grams INTEGER"
+MIGRATION = "ALTER TABLE items ADD COLUMN shelf_days INTEGER"
 SCRIPT = """
 import asyncio
 from pathlib import Path
@@ -31,9 +31,9 @@ from devops_api.items.store.protocol import IdempotencyKey, ItemQuery
 from devops_api.items.store.sqlite.store import open_sqlite_store
 
 
-def refuse(weight):
+def refuse(days):
     try:
-        decode_item(orjson.dumps({"name": "a", "price": 1, "weight_grams": weight}))
+        decode_item(orjson.dumps({"name": "a", "price": 1, "shelf_days": days}))
     except InvalidError as error:
         return [(each.where, each.detail) for each in error.errors]
 
@@ -46,40 +46,40 @@ async def find(store, **parameters):
 async def main():
     store = open_sqlite_store(Path("items.db"))
     old = await store.create(decode_item(b'{"name": "old", "price": 1}'), IdempotencyKey("key", b"digest"))
-    assert old.is_replay and old.item.fields.weight_grams is None, "kept by the version before"
+    assert old.is_replay and old.item.fields.shelf_days is None, "kept by the version before"
 
-    assert refuse(0) == refuse(1001) == [("/weight_grams", "must be 1 to 1000")]
-    assert refuse("7") == [("/weight_grams", "must be a number, not a string")]
-    assert refuse(1.5) == [("/weight_grams", "must be a whole number")]
+    assert refuse(0) == refuse(1001) == [("/shelf_days", "must be 1 to 1000")]
+    assert refuse("7") == [("/shelf_days", "must be a number, not a string")]
+    assert refuse(1.5) == [("/shelf_days", "must be a whole number")]
 
-    light = await store.create(decode_item(b'{"name": "light", "price": 1, "weight_grams": 5}'))
-    heavy = (await store.create(decode_item(b'{"name": "heavy", "price": 1, "weight_grams": 1000}'))).item
-    assert orjson.loads(encode_item(heavy))["weight_grams"] == 1000
+    light = await store.create(decode_item(b'{"name": "light", "price": 1, "shelf_days": 5}'))
+    heavy = (await store.create(decode_item(b'{"name": "heavy", "price": 1, "shelf_days": 1000}'))).item
+    assert orjson.loads(encode_item(heavy))["shelf_days"] == 1000
     assert await store.get(heavy.id) == heavy
-    assert await find(store, min_weight_grams="6") == ["heavy"]
-    assert await find(store, max_weight_grams="5", count="exact") == ["light"]
+    assert await find(store, min_shelf_days="6") == ["heavy"]
+    assert await find(store, max_shelf_days="5", count="exact") == ["light"]
 
-    heavier = await store.update(light.item.id, decode_patch(b'{"weight_grams": 7}'))
-    assert heavier.fields.weight_grams == 7
-    lost = await store.update(light.item.id, decode_patch(b'{"weight_grams": null}'))
-    assert lost.fields.weight_grams is None
+    heavier = await store.update(light.item.id, decode_patch(b'{"shelf_days": 7}'))
+    assert heavier.fields.shelf_days == 7
+    lost = await store.update(light.item.id, decode_patch(b'{"shelf_days": null}'))
+    assert lost.fields.shelf_days is None
 
     decoder = CsvDecoder()
     header, row = (CSV.header + CSV.encode([heavy])).splitlines()
     decoder.read_header(header)
-    assert b",weight_grams," in header
+    assert b",shelf_days," in header
     assert decoder(row) == decode_line(NDJSON.encode([heavy])) == heavy.fields
     await store.close()
 
     schemas = create_schemas()
-    assert schemas["NewItem"]["properties"]["weight_grams"] == {
+    assert schemas["NewItem"]["properties"]["shelf_days"] == {
         "type": ["integer", "null"],
         "minimum": 1,
         "maximum": 1000,
         "default": None,
         "description": "A whole number, 1 to 1000.",
     }
-    assert {"min_weight_grams", "max_weight_grams"} <= {parameter.name for parameter in LIST_ITEMS.parameters}
+    assert {"min_shelf_days", "max_shelf_days"} <= {parameter.name for parameter in LIST_ITEMS.parameters}
 
 
 asyncio.run(main())
@@ -117,5 +117,5 @@ def test_new_field_needs_one_declaration_and_one_migration(tmp_path: Path) -> No
     shift = len(imports) - len(text)
     model.write_text(imports[: last + shift] + DECLARATION.rstrip() + imports[last + shift :])
     migrations = copy / "items" / "store" / "sqlite" / "migrations"
-    (migrations / "9999_weight.sql").write_text(MIGRATION)
+    (migrations / "9999_shelf.sql").write_text(MIGRATION)
     run(SCRIPT, tmp_path)

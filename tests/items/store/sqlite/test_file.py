@@ -43,7 +43,7 @@ def create_database(path: Path, version: int) -> None:
     connection = apsw.Connection(str(path))
     migrate(connection, path, list_migrations()[:version])
     for number in range(1, version + 1):
-        connection.execute(ROWS[number])
+        connection.execute(ROWS.get(number, ""))
     connection.close()
 
 

@@ -179,8 +179,8 @@ async def test_running_service_works_on_a_newer_schema(tmp_path: Path) -> None:
     store = open_sqlite_store(tmp_path / "items.db")
     item = (await store.create(ItemFields("before", 1))).item
     newer = apsw.Connection(str(tmp_path / "items.db"))
-    newer.execute("ALTER TABLE items ADD COLUMN weight_grams INTEGER; PRAGMA user_version = 99")
-    newer.execute("UPDATE items SET weight_grams = 7")
+    newer.execute("ALTER TABLE items ADD COLUMN shelf_days INTEGER; PRAGMA user_version = 99")
+    newer.execute("UPDATE items SET shelf_days = 7")
     created = (await store.create(ItemFields("after", 2, tags=("t",)), IdempotencyKey("k", b"d"))).item
     updated = await store.update(item.id, lambda _: ItemFields("updated", 3))
     assert [item async for chunk in store.export(ItemQuery(is_descending=False)) for item in chunk] == [
@@ -189,5 +189,5 @@ async def test_running_service_works_on_a_newer_schema(tmp_path: Path) -> None:
     ]
     await store.delete(created.id)
     await store.close()
-    assert newer.execute("SELECT name, weight_grams FROM items").get == ("updated", 7)
+    assert newer.execute("SELECT name, shelf_days FROM items").get == ("updated", 7)
     newer.close()
