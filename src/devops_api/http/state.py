@@ -5,7 +5,6 @@ from typing import Final
 from aiohttp import web
 
 from devops_api.telemetry.requests import Observation
-from devops_api.telemetry.sampling import Traceparent
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 PRINCIPAL: Final = web.RequestKey("principal", str)  # the name of the request's token
@@ -17,11 +16,7 @@ class RequestState(Observation):
     One object for everything: looking up a key that a request does not have costs a microsecond.
     """
 
-    __slots__ = ("request_id",)
-
-    def __init__(self, request_id: str, parent: Traceparent | None) -> None:
-        super().__init__(parent)
-        self.request_id = request_id
+    __slots__ = ()
 
 
 REQUEST_STATE: Final = web.RequestKey("state", RequestState)

@@ -96,7 +96,7 @@ class HandlerWrapper:
         async def handle(request: web.Request) -> web.StreamResponse:
             headers = request.headers
             request_id = self._choose_id(headers.get(REQUEST_ID_HEADER))
-            state = request[REQUEST_STATE] = RequestState(request_id, read_traceparent(headers.get("traceparent")))
+            state = request[REQUEST_STATE] = RequestState(read_traceparent(headers.get("traceparent")), request_id)
             response = await observe(request, state, respond)
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = request_id

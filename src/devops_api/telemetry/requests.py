@@ -1,7 +1,7 @@
 """What is recorded of each request: duration, body sizes, and for sampled requests the trace."""
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableSequence
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -28,13 +28,15 @@ class Observation:
     """One request as telemetry sees it.
 
     `parent` is the caller's trace, `trace` the request's own ids if it is sampled, `error_type` the type of the error
-    that a response with a server error stands for. `duration_s` is set when the request has been handled.
+    that a response with a server error stands for. `duration_s` is set when the request has been handled. `request_id`
+    is empty if the application gives its requests no ids.
     """
 
-    __slots__ = ("duration_s", "error_type", "parent", "trace")
+    __slots__ = ("duration_s", "error_type", "parent", "request_id", "trace")
 
-    def __init__(self, parent: Traceparent | None) -> None:
+    def __init__(self, parent: Traceparent | None, request_id: str = "") -> None:
         self.parent = parent
+        self.request_id = request_id
         self.trace: TraceIds | None = None
         self.error_type: str | None = None
         self.duration_s = 0.0
@@ -65,7 +67,8 @@ class _Recorder(NamedTuple):
     """Where requests with the same attributes are recorded. A size is None if such requests have no such body."""
 
     duration: Series
-    response_size: Series | None
+    durations: MutableSequence[float]  # the pending ones of `duration`
+    response_sizes: MutableSequence[float] | None
     request_size: Series | None
 
 
@@ -96,25 +99,27 @@ class RouteTelemetry:
             self._record_error(request, error, observation)
             raise
         observation.duration_s = perf_counter() - started
-        self._record(request, response, observation)
+        # Recording is written out here: a method of its own costs 0.3 us of 35 (timeit).
+        key = request.method, response.status, observation.error_type, request.version.minor
+        duration, durations, response_sizes, request_size = self._recorders.get(key) or self._find(*key)
+        # Appending instead of `Series.record` saves 0.25 us of 35 here and below (timeit).
+        if observation.trace is None:
+            durations.append(observation.duration_s)
+        else:
+            duration.record(observation.duration_s, observation.trace)
+        if response_sizes is not None:
+            # The size of the most frequent kind of response; `content_length` costs 0.4 us of 35 more (timeit).
+            body = response.body if type(response) is web.Response else None
+            size = len(body) if type(body) is bytes else _measure(request, response)
+            if size is not None:
+                response_sizes.append(size)
+        if request_size is not None and request.body_exists:
+            request_size.record(request.content.total_bytes)
         return response
 
     def record_refusal(self, status: int) -> None:
         """Record a request that the HTTP parser refused: it has no valid method, and no handler sees it."""
         self._find(OTHER, status, None, 1).duration.record(0.0)
-
-    def _record(self, request: web.Request, response: web.StreamResponse, observation: Observation) -> None:
-        key = request.method, response.status, observation.error_type, request.version.minor
-        duration, response_size, request_size = self._recorders.get(key) or self._find(*key)
-        duration.record(observation.duration_s, observation.trace)
-        if response_size is not None:
-            # The size of the most frequent kind of response; `content_length` costs 0.4 us of 35 more (timeit).
-            body = response.body if type(response) is web.Response else None
-            size = len(body) if type(body) is bytes else _measure(request, response)
-            if size is not None:
-                response_size.record(size)
-        if request_size is not None and request.body_exists:
-            request_size.record(request.content.total_bytes)
 
     def _record_error(self, request: web.Request, error: BaseException, observation: Observation) -> None:
         """Record a request whose handler raised: aiohttp responds to it, or the client has disconnected."""
@@ -144,9 +149,11 @@ class RouteTelemetry:
         }
         if error_type is not None:
             attributes["error.type"] = error_type
+        duration = self._pipeline.duration.open_series(attributes)
         return _Recorder(
-            self._pipeline.duration.open_series(attributes),
-            self._open_size(method, self._pipeline.response_size) if method != "HEAD" else None,
+            duration,
+            duration.pending,
+            self._open_size(method, self._pipeline.response_size).pending if method != "HEAD" else None,
             self._open_size(method, self._pipeline.request_size) if method in _METHODS_WITH_BODY else None,
         )
 
