@@ -64,12 +64,7 @@ class Probes:
         """Serve `GET /metrics`."""
         headers = request.headers
         exposition = await self._telemetry.render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
-        response = web.Response(
-            body=exposition.body, headers={"Content-Type": exposition.content_type, "Vary": "Accept, Accept-Encoding"}
-        )
-        if exposition.content_encoding:
-            response.headers["Content-Encoding"] = exposition.content_encoding
-        return response
+        return exposition.to_response()
 
     async def is_ready(self) -> bool:
         """Tell whether the service takes requests: it does not drain, and every check passes."""
