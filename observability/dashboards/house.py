@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from devops_api.items.bulk.handlers import BulkHandlers
+from devops_api.items.handlers import ItemHandlers
+from devops_api.items.routes import create_routes
+from devops_api.telemetry.pipeline import SilentTelemetry
 from observability.dashboards.layout import Annotation, Row, Variable, create_dashboard
 from observability.dashboards.panels import (
     BLUE,
@@ -51,8 +55,10 @@ ERROR_TOP: Final = BURN_TOP * AVAILABILITY.budget
 
 QUANTILE_COLOURS: Final = {"p50": GREEN, "p95": YELLOW, "p99": ORANGE}
 STATUS_CLASS_COLOURS: Final = {"2xx": GREEN, "3xx": BLUE, "4xx": YELLOW, "5xx": RED}
-ITEM_PATHS: Final = ("/items", "/items/{id}", "/items/batch", "/items/import", "/items/export")
-ROUTE_COLOURS: Final = assign_colours((*ITEM_PATHS, "/health", "/livez", "/readyz", "/metrics"))
+# The classes stand in for their instances: only the paths are read.
+_ROUTES: Final = create_routes(ItemHandlers, BulkHandlers, SilentTelemetry())  # type: ignore[arg-type]
+_PATHS: Final = dict.fromkeys(route.path for route in _ROUTES)
+ROUTE_COLOURS: Final = assign_colours((*_PATHS, "/health", "/livez", "/readyz", "/metrics"))
 
 _KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 ROUTE_LINK: Final = Link("Show this route", f"/d/{ROUTES_UID}?var-route=${{__value.raw}}&{_KEPT}")
