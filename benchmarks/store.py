@@ -1,4 +1,4 @@
-"""What the SQLite store can do, in ratios that hold on any machine: `python benchmarks/store.py --help`."""
+"""Measure the SQLite store, in ratios that hold on any machine: `python benchmarks/store.py --help`."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ WORDS = 20_000
 
 
 def main() -> None:
-    """Run what is asked for, in a temporary folder, whose disk is what is measured."""
+    """Run the benchmark in a temporary folder. Its disk determines the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="where the databases are made (default: the temporary folder)")
     parser.add_argument(
@@ -47,7 +47,7 @@ async def _run(folder: Path, items: int, seconds: float) -> None:
 
 
 async def _compare_commits(path: Path, seconds: float) -> None:
-    """256 clients that create one item after the other: sharing commits, and each waiting for one of its own."""
+    """Compare 256 clients that share commits with 256 clients that each wait for a commit of their own."""
     store = open_sqlite_store(path)
     turn = asyncio.Lock()
 
@@ -84,7 +84,7 @@ async def _rate(create: Callable[[], Awaitable[None]], *, clients: int, seconds:
 
 
 async def _import(store: SqliteStore, count: int) -> None:
-    """Items with words, half of them with a sku, two tags each; the time to make them up is not counted."""
+    """Import items with words and two tags, half of them with a sku. The time to generate them is not counted."""
     taken = busy = 0.0
     for first in range(0, count, CHUNK_ROWS):
         rows = _create_rows(first, min(CHUNK_ROWS, count - first))

@@ -1,17 +1,19 @@
-"""What telemetry costs a request: the same handlers with the pipeline, without it, and with stock instrumentation.
+"""Measure what telemetry costs a request: the same handlers with our telemetry, without it, and with the stock one.
 
     python benchmarks/telemetry.py [--processes 5] [--rounds 12] [--requests 6400]
 
-In process: raw bytes go into aiohttp's protocol and come out at a transport that keeps nothing, so that neither the
-network nor a client is measured. The variants of a pair live in one process, for two processes differ by some percent
-in how their memory happens to lie; their rounds are interleaved and a ratio is taken within each round, so that a
-machine whose speed drifts drifts for all. `GET /items/{id}` on 32 connections; `service.py`
-measures the same over sockets.
+Raw bytes go into aiohttp's protocol and come out at a transport that discards them, so that neither the network nor a
+client is measured. The variants of a group share a process, because the memory layout alone makes two processes differ
+by some percent. Their rounds alternate, and each ratio is taken within a round, so that drift of the machine affects
+all variants. The request is `GET /items/{id}` on 32 connections; `service.py` measures the same over sockets.
 
-- `pipeline`: metrics, 1 % of requests sampled and logged; nothing to send spans to.
-- `exporting`: spans go to a receiver by OTLP, 64 at a time, which is about once a round.
-- `flood`: as `exporting`, and every request asks to be sampled.
-- `stock`: what OpenTelemetry's documentation tells to do, with the same share of requests sampled, exporting nothing.
+- `without`: telemetry disabled.
+- `pipeline`: metrics, 1 % of requests sampled and logged, no endpoint for spans.
+- `exporting`: as `pipeline`, and spans are exported over OTLP, 64 at a time, which is about once a round.
+- `flood`: as `exporting`, and every request forces a sample.
+- `middleware`: telemetry disabled, and `devops_api.telemetry.middleware` around the application.
+- `stock`: telemetry disabled, and OpenTelemetry's own instrumentation, set up as its documentation says, with the same
+  share of requests sampled and no export.
 """
 
 import argparse
@@ -58,7 +60,7 @@ FLOOD_BUDGET: Final = 0.85
 SAMPLE_RATIO: Final = 0.01
 TRACEPARENT: Final = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
 DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
-# Each is a process of its own: what an exporter has still to send would be sent in another variant's time.
+# Each group has its own process. Otherwise an exporter's pending spans would be sent during another variant's round.
 GROUPS: Final = {
     "pipeline": ("without", "pipeline"),
     "exporting": ("without", "exporting", "flood"),
@@ -75,46 +77,46 @@ Figures = dict[str, list[tuple[float, float]]]
 
 
 class NullTransport(asyncio.Transport):
-    """Keeps nothing of what is written, but tells of each reply."""
+    """Discards what is written, and calls `on_response` for each response."""
 
-    def __init__(self, on_reply: Any) -> None:
+    def __init__(self, on_response: Any) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
-        self._on_reply = on_reply
+        self._on_response = on_response
 
     def write(self, data: Any) -> None:
-        """Look at the status line alone."""
+        """Check the status line; ignore the rest."""
         if data[:9] == b"HTTP/1.1 ":
             assert data[9:12] == b"200", bytes(data)
-            self._on_reply()
+            self._on_response()
 
     def writelines(self, parts: Any) -> None:
-        """See `write`; the first part begins a reply."""
+        """See `write`; the first part begins a response."""
         for part in parts:
             self.write(part)
 
     def is_closing(self) -> bool:
-        """Whether the connection ends: never."""
+        """Return False: the connection never closes."""
         return False
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     def pause_reading(self) -> None:
-        """Nothing to pause."""
+        """Do nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing to resume."""
+        """Do nothing."""
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is buffered."""
+        """Do nothing: nothing is buffered."""
 
     def get_write_buffer_size(self) -> int:
-        """Nothing is buffered."""
+        """Return 0: nothing is buffered."""
         return 0
 
 
 class Load:
-    """Sends the same request on each connection as soon as the reply to the last one is there."""
+    """Sends the same request on each connection as soon as the previous one got its response."""
 
     def __init__(self, server: web.Server, request: bytes) -> None:
         self._loop = asyncio.get_running_loop()
@@ -125,11 +127,11 @@ class Load:
         self._protocols = []
         for number in range(CONNECTIONS):
             protocol = server()
-            protocol.connection_made(NullTransport(lambda number=number: self._answered(number)))
+            protocol.connection_made(NullTransport(lambda number=number: self._continue(number)))
             self._protocols.append(protocol)
 
     async def run(self, count: int) -> tuple[float, float]:
-        """Send `count` requests; wall and CPU seconds that they took, each divided by `count`."""
+        """Send `count` requests; return the wall and CPU seconds per request."""
         self._left, self._pending = count, 0
         self._done = self._loop.create_future()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -143,7 +145,7 @@ class Load:
         self._pending += 1
         self._loop.call_soon(self._protocols[number].data_received, self._request)
 
-    def _answered(self, number: int) -> None:
+    def _continue(self, number: int) -> None:
         self._pending -= 1
         if self._left > 0:
             self._send(number)
@@ -168,7 +170,7 @@ class Variant:
         )
 
     async def open(self) -> None:
-        """Have an item to ask for."""
+        """Create the item to request, and start the service."""
         store = open_sqlite_store(self._path)
         created = await store.create(ItemFields("Test", 999))
         await store.close()
@@ -182,12 +184,12 @@ class Variant:
         self._load = Load(runner.server, target + (TRACEPARENT if self.name == "flood" else b"") + b"\r\n")
 
     async def run(self, count: int) -> tuple[float, float]:
-        """Wall and CPU seconds a request, over `count` of them."""
+        """Send `count` requests; return the wall and CPU seconds per request."""
         return await self._load.run(count)
 
 
 async def work(group: str, folder: str, collector: str) -> None:
-    """Be one group: run as many requests of each variant as each line of standard input says."""
+    """Run one group: for each line of standard input, send that many requests to each variant."""
     variants = [Variant(name, folder, collector) for name in GROUPS[group]]
     for variant in variants:
         await variant.open()
@@ -200,7 +202,7 @@ async def work(group: str, folder: str, collector: str) -> None:
 
 
 def instrument_stock(app: web.Application) -> None:
-    """What OpenTelemetry's documentation tells to do, with the same share of requests sampled."""
+    """Instrument an application as OpenTelemetry's documentation says, with the same share of requests sampled."""
     reader = PrometheusMetricReader(registry=CollectorRegistry())
     set_meter_provider(MeterProvider([reader]))
     instrumentor = AioHttpServerInstrumentor()
@@ -215,7 +217,7 @@ class Worker:
 
     def __init__(self, group: str, folder: str, collector: str) -> None:
         command = [sys.executable, __file__, "--work", group, "--folder", folder, "--collector", collector]
-        # What the SDK reads from the process's environment alone.
+        # The SDK reads these from the process's environment only.
         environment = os.environ | {
             "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
             "OTEL_BSP_SCHEDULE_DELAY": "60000",
@@ -226,7 +228,7 @@ class Worker:
         )
 
     def run(self, count: int) -> dict[str, tuple[float, float]]:
-        """Wall and CPU seconds a request of each variant."""
+        """Send `count` requests to each variant; return the wall and CPU seconds per request."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{count}\n")
@@ -235,28 +237,28 @@ class Worker:
         return figures
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate()
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes what is exported and does nothing with it."""
+    """Accepts exports and discards them."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Take a batch."""
+        """Accept a batch."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def receive() -> None:
-    """Be the collector: its port on the first line of standard output, until standard input ends."""
+    """Run the collector until standard input ends; print its port first."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
@@ -265,7 +267,7 @@ def receive() -> None:
 
 @contextmanager
 def run_receiver() -> Iterator[str]:
-    """A collector in a process of its own; its address."""
+    """Run a collector in a process of its own; yield its address."""
     command = [sys.executable, __file__, "--receive"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -276,7 +278,7 @@ def run_receiver() -> Iterator[str]:
 
 
 def compare(group: str, processes: int, rounds: int, count: int) -> Figures:
-    """Wall and CPU seconds a request of each variant, by round; the first round of a process warms up."""
+    """Return the wall and CPU seconds per request of each variant, by round; a process's first round warms up."""
     figures: Figures = {name: [] for name in GROUPS[group]}
     for _ in range(processes):
         with tempfile.TemporaryDirectory() as folder, run_receiver() as collector:
@@ -292,13 +294,13 @@ def compare(group: str, processes: int, rounds: int, count: int) -> Figures:
 
 
 def find_ratio(figures: Figures, variant: str, base: str, kind: int) -> float:
-    """How much of `base`'s speed `variant` keeps: the median of the rounds' ratios."""
+    """Return the share of `base`'s speed that `variant` keeps: the median of the rounds' ratios."""
     rows = zip(figures[variant], figures[base], strict=True)
     return statistics.median(other[kind] / own[kind] for own, other in rows)
 
 
 def report(figures: Figures) -> dict[str, float]:
-    """Print a group's rows; the lesser of both ratios by variant."""
+    """Print a group's rows; return the lesser of both ratios by variant."""
     ratios = {}
     for variant, rows in figures.items():
         base = AGAINST.get(variant, variant)
@@ -310,7 +312,7 @@ def report(figures: Figures) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, or be measured."""
+    """Measure all groups, or run as the child process that the hidden options select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=12)

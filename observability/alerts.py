@@ -113,7 +113,7 @@ CAUSES: Final = (
         severity="ticket",
         summary="The event loop of {{ $labels.instance }} stalls",
         description=(
-            "Users wait, whatever they request: 1 % of the event loop's turns start at least "
+            "Users wait on every request: 1 % of the event loop's turns start at least "
             "{{ $value | humanizeDuration }} late."
         ),
         dashboard=RUNTIME_UID,

@@ -181,7 +181,7 @@ def _store() -> list[Panel]:
             colours=OPERATION_COLOURS,
         ),
         _by_operation(
-            "Store errors per second", "Operations that failed or were refused; users got a 503.", store.store_errors()
+            "Store errors per second", "Store operations that failed; users got a 5xx.", store.store_errors()
         ),
     ]
 

@@ -85,7 +85,7 @@ class InstrumentBridge:
             sum=total,
             bucket_counts=counts,
             explicit_bounds=series.bounds,
-            # Not kept: a minimum of all time says little, and Prometheus has no place for it.
+            # Not kept: an all-time minimum is of little use, and Prometheus cannot represent it.
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
             exemplars=exemplars,

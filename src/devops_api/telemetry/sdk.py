@@ -31,7 +31,7 @@ class Sdk(NamedTuple):
 
 
 def open_sdk(identity: Identity, environment: Mapping[str, str], instruments: Instruments) -> Sdk:
-    """Open the readers and exporters that the environment asks for."""
+    """Open the readers and exporters that the environment configures."""
     choose_conventions()
     resource = create_resource(identity, environment)
     bridge = InstrumentBridge(instruments)
