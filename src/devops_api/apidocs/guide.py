@@ -38,7 +38,7 @@ class Limit(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """What a domain adds to the documents. Texts may contain `code`. Without a title, the page has the service's name."""
+    """What a domain adds to the docs page. Texts may contain `code`. The default title is the service's name."""
 
     title: str = ""
     summary: str = ""
