@@ -207,7 +207,7 @@ async def pace(connections: Sequence[Connection]) -> None:
 
 
 class Scraped(NamedTuple):
-    """One scrape under load: its timing, how much it delayed a request, and the longest request beside it."""
+    """One scrape under load: its timing, how much it delayed a request, and the longest request that overlapped it."""
 
     form: str
     timing: Timing

@@ -62,7 +62,7 @@ def _scrapes() -> list[Panel]:
     return [
         timeseries(
             "Scrape duration",
-            "How long a scrape takes, and how long the service took to render the metrics of the scrape before.",
+            "How long a scrape takes, and how long the service took to render the metrics of the previous scrape.",
             [
                 Query(telemetry.scrape_duration(), "whole scrape"),
                 Query(instruments.highest(m.SCRAPE_DURATION), "rendering"),

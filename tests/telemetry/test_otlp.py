@@ -1,4 +1,4 @@
-"""A collector gets everything in the real protocol, and when it is dead, slow or unwilling nobody else notices."""
+"""A collector gets everything in the real protocol; one that is down, slow or rejects data delays no request."""
 
 import asyncio
 import gc

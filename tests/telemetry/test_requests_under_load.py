@@ -1,4 +1,4 @@
-"""Counts that are right for one request must be right for many at once, and stay as few whatever strangers send."""
+"""Counts that are right for one request must be right for many at once, and clients must not create series."""
 
 import asyncio
 import json

@@ -127,7 +127,7 @@ class Logs:
             self._write_pending()
             self._flush_now.wait(GATHER_S)
             self._flush_now.clear()
-        self._write_pending()  # Lines that were emitted after the last turn.
+        self._write_pending()  # Lines that arrived while the last ones were written.
 
     def _write_pending(self) -> None:
         while self._queued or self._formatted:

@@ -1,4 +1,4 @@
-"""The file of bearer tokens: who may do what. It holds digests, never a token."""
+"""The file of bearer tokens and their scopes. It holds digests, never tokens."""
 
 import hmac
 import re

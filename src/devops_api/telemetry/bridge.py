@@ -97,7 +97,7 @@ def _make_metric(metric: Metric, data: Any) -> SdkMetric:
 
 
 class PrometheusReader(PrometheusMetricReader):
-    """Collects for the Prometheus exposition. `registry` is its own and holds nothing else."""
+    """Collects for the Prometheus exposition. `registry` must have no other collector."""
 
     def __init__(self, bridge: InstrumentBridge) -> None:
         self._bridge = bridge

@@ -32,7 +32,7 @@ _LOW_DIGITS: Final = 16  # hexadecimal digits of a trace id that are always rand
 
 
 class Traceparent(NamedTuple):
-    """The caller's trace, and whether the caller samples it."""
+    """The client's trace, and whether the client samples it."""
 
     trace_id: str
     is_sampled: bool
@@ -49,7 +49,7 @@ def read_traceparent(header: str | None) -> Traceparent | None:
 
 
 def create_trace_ids(parent: Traceparent | None) -> TraceIds:
-    """Create the ids of a request without a span: in the caller's trace, or in a new one."""
+    """Create the ids of a request without a span: in the client's trace, or in a new one."""
     digits = f"{getrandbits(192) | _NEITHER_ZERO:048x}"
     return TraceIds(parent.trace_id if parent else digits[:32], digits[32:])
 

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK of one service: which signals go where."""
+"""The OpenTelemetry SDK of one service: readers of metrics, and exporters of the signals that have an endpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -21,7 +21,7 @@ from devops_api.telemetry.sampling import create_trace_ids
 
 
 class Spans:
-    """Makes spans and hands them to a processor. `in_flight` is the number of requests that have one now."""
+    """Makes spans and hands them to a processor. `in_flight` is the number of requests that have a span now."""
 
     def __init__(self, resource: Resource, processor: SpanProcessor) -> None:
         # The requests that get here are sampled already.

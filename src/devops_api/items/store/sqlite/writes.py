@@ -138,7 +138,7 @@ def delete(connection: apsw.Connection, item_id: str, expected: frozenset[int] |
 
 
 def check(connection: apsw.Connection) -> None:
-    """Write something, so that a full or read-only disk is noticed before a client meets it."""
+    """Write something, so that a full or read-only disk is noticed before a client's write fails."""
     connection.execute("UPDATE state SET checked_at_ms = ?", (_now_ms(),))
 
 
