@@ -133,7 +133,7 @@ class HandlerWrapper:
         return respond
 
     def _answer_errors(self, handler: Handler, on_rejected: OnRejected | None = None) -> Handler:
-        """Turn errors into problems. Without admission and token checks, a handler works under any load."""
+        """Turn errors into problems, without admission or a token check: probes must work under any load."""
 
         async def respond(request: web.Request) -> web.StreamResponse:
             try:
