@@ -34,7 +34,7 @@ MARGIN_S: Final = 0.02  # between the window without a scrape and the one with i
 WARM_UP_S: Final = 2.0
 CONNECTIONS: Final = 8
 RATE: Final = 500  # requests a second of the constant load
-IDLE_SCRAPES: Final = 30  # for their CPU: the kernel counts it by 10 ms
+IDLE_SCRAPES: Final = 30  # for their CPU time, which the kernel counts in steps of 10 ms
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 FORMATS: Final = {
     "text": {"Accept": "text/plain", "Accept-Encoding": "identity"},
@@ -64,7 +64,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "L
 
 
 class Timing(NamedTuple):
-    """Begin and end of something, in seconds."""
+    """The start and the end of a request or a scrape, in seconds."""
 
     begin: float
     end: float
@@ -75,7 +75,7 @@ class Timing(NamedTuple):
         return self.end - self.begin
 
     def overlaps(self, other: "Timing") -> bool:
-        """Tell whether both overlap."""
+        """Return whether both overlap."""
         return self.begin <= other.end and other.begin <= self.end
 
 
@@ -130,7 +130,7 @@ class Service:
         return float(times.user + times.system)
 
     async def use(self) -> str:
-        """Use every operation once, as a service in use would be, and return the path of an item."""
+        """Send one request to every operation, as traffic would, and return the path of an item."""
         async with self._session.post("/items", json=ITEM) as response:
             path = response.headers["Location"]
         for method, where, options in USES:
@@ -207,7 +207,7 @@ async def pace(connections: Sequence[Connection]) -> None:
 
 
 class Scraped(NamedTuple):
-    """One scrape under load: its timing, how much it delayed a request, and the longest request beside it."""
+    """One scrape under load: its timing, how much it delayed a request, and the longest request that overlapped it."""
 
     form: str
     timing: Timing

@@ -1,8 +1,8 @@
 """Compare the whole service over sockets with bare aiohttp, and with itself without telemetry.
 
-Measured are `GET /items/{id}` and durable `POST /items`. The servers are loaded in turn, round by round, each pinned to
-the first processor and wrk to the second, so that drift of the machine affects all of them. Printed are the medians of
-the rounds' ratios. Needs wrk and taskset.
+The requests are `GET /items/{id}` and durable `POST /items`. Each round loads one server after the other: the servers
+run on the first processor and wrk on the second, so that drift of the machine affects all of them. The result is the
+median of the rounds' ratios. Needs wrk and taskset.
 """
 
 import json

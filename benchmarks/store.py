@@ -21,7 +21,7 @@ WORDS = 20_000
 
 
 def main() -> None:
-    """Run every measurement in a temporary folder; its disk is part of what is measured."""
+    """Run the benchmark in a temporary folder. Its disk determines the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="where the databases are made (default: the temporary folder)")
     parser.add_argument(
@@ -84,7 +84,7 @@ async def _rate(create: Callable[[], Awaitable[None]], *, clients: int, seconds:
 
 
 async def _import(store: SqliteStore, count: int) -> None:
-    """Import items with words and two tags, half of them with a sku; the time to generate them is not counted."""
+    """Import items with words and two tags, half of them with a sku. The time to generate them is not counted."""
     taken = busy = 0.0
     for first in range(0, count, CHUNK_ROWS):
         rows = _create_rows(first, min(CHUNK_ROWS, count - first))

@@ -1,17 +1,19 @@
-"""Measure what telemetry costs a request: the same handlers with and without it, and with stock instrumentation.
+"""Measure what telemetry costs a request: the same handlers with our telemetry, without it, and with the stock one.
 
     python benchmarks/telemetry.py [--processes 5] [--rounds 12] [--requests 6400]
 
-In process: raw bytes go into aiohttp's protocol and come out at a transport that keeps nothing, so that neither network
-nor client is measured. The variants of a group share a process, because two processes differ by some percent in their
-memory layout. Their rounds are interleaved and each ratio is taken within a round: a machine whose speed drifts, drifts
-for all. `GET /items/{id}` on 32 connections; `service.py` measures the same over sockets.
+Raw bytes go into aiohttp's protocol and come out at a transport that discards them, so that neither the network nor a
+client is measured. The variants of a group share a process, because the memory layout alone makes two processes differ
+by some percent. Their rounds alternate, and each ratio is taken within a round, so that drift of the machine affects
+all variants. The request is `GET /items/{id}` on 32 connections; `service.py` measures the same over sockets.
 
-- `pipeline`: the service's own telemetry. Metrics, 1 % of requests sampled and logged; spans are not exported.
-- `exporting`: spans go to a receiver by OTLP, 64 at a time, which is about once a round.
-- `flood`: as `exporting`, and every request asks to be sampled.
-- `middleware`: `devops_api.telemetry.middleware` on the same application, as on any that this package did not build.
-- `stock`: OpenTelemetry's aiohttp instrumentation on the same application, as documented, 1 % of requests sampled.
+- `without`: telemetry disabled.
+- `pipeline`: metrics, 1 % of requests sampled and logged, no endpoint for spans.
+- `exporting`: as `pipeline`, and spans are exported over OTLP, 64 at a time, which is about once a round.
+- `flood`: as `exporting`, and every request forces a sample.
+- `middleware`: telemetry disabled, and `devops_api.telemetry.middleware` around the application.
+- `stock`: telemetry disabled, and OpenTelemetry's own instrumentation, set up as its documentation says, with the same
+  share of requests sampled and no export.
 """
 
 import argparse
@@ -57,7 +59,7 @@ BUDGETS: Final = {"pipeline": 0.93, "flood": 0.85, "middleware": 0.85}  # shares
 SAMPLE_RATIO: Final = 0.01
 TRACEPARENT: Final = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
 DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
-# Each group has its own process: an exporter would send its backlog during another variant's rounds.
+# Each group has its own process. Otherwise an exporter's pending spans would be sent during another variant's round.
 GROUPS: Final = {
     "pipeline": ("without", "pipeline"),
     "exporting": ("without", "exporting", "flood"),
@@ -74,17 +76,17 @@ Figures = dict[str, list[tuple[float, float]]]
 
 
 class NullTransport(asyncio.Transport):
-    """Keeps nothing that is written, and reports each response."""
+    """Discards what is written, and calls `on_response` for each response."""
 
-    def __init__(self, on_reply: Any) -> None:
+    def __init__(self, on_response: Any) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
-        self._on_reply = on_reply
+        self._on_response = on_response
 
     def write(self, data: Any) -> None:
-        """Check the status line."""
+        """Check the status line; ignore the rest."""
         if data[:9] == b"HTTP/1.1 ":
             assert data[9:12] == b"200", bytes(data)
-            self._on_reply()
+            self._on_response()
 
     def writelines(self, parts: Any) -> None:
         """See `write`; the first part begins a response."""
@@ -92,7 +94,7 @@ class NullTransport(asyncio.Transport):
             self.write(part)
 
     def is_closing(self) -> bool:
-        """Return False: the connection stays open."""
+        """Return False: the connection never closes."""
         return False
 
     def close(self) -> None:
@@ -105,15 +107,15 @@ class NullTransport(asyncio.Transport):
         """Do nothing."""
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Buffer nothing."""
+        """Do nothing: nothing is buffered."""
 
     def get_write_buffer_size(self) -> int:
-        """Buffer nothing."""
+        """Return 0: nothing is buffered."""
         return 0
 
 
 class Load:
-    """Sends the same request on each connection, again as soon as the response has arrived."""
+    """Sends the same request on each connection as soon as the previous one got its response."""
 
     def __init__(self, server: web.Server, request: bytes) -> None:
         self._loop = asyncio.get_running_loop()
@@ -124,7 +126,7 @@ class Load:
         self._protocols = []
         for number in range(CONNECTIONS):
             protocol = server()
-            protocol.connection_made(NullTransport(lambda number=number: self._answered(number)))
+            protocol.connection_made(NullTransport(lambda number=number: self._continue(number)))
             self._protocols.append(protocol)
 
     async def run(self, count: int) -> tuple[float, float]:
@@ -142,7 +144,7 @@ class Load:
         self._pending += 1
         self._loop.call_soon(self._protocols[number].data_received, self._request)
 
-    def _answered(self, number: int) -> None:
+    def _continue(self, number: int) -> None:
         self._pending -= 1
         if self._left > 0:
             self._send(number)
@@ -167,7 +169,7 @@ class Variant:
         )
 
     async def open(self) -> None:
-        """Create an item, and start the service and the load."""
+        """Create the item to request, and start the service."""
         store = open_sqlite_store(self._path)
         created = await store.create(ItemFields("Test", 999))
         await store.close()
@@ -181,12 +183,12 @@ class Variant:
         self._load = Load(runner.server, target + (TRACEPARENT if self.name == "flood" else b"") + b"\r\n")
 
     async def run(self, count: int) -> tuple[float, float]:
-        """Return wall and CPU seconds per request, over `count` requests."""
+        """Send `count` requests; return the wall and CPU seconds per request."""
         return await self._load.run(count)
 
 
 async def work(group: str, folder: str, collector: str) -> None:
-    """Run one group: for each line of standard input, as many requests of each variant as it says."""
+    """Run one group: for each line of standard input, send that many requests to each variant."""
     variants = [Variant(name, folder, collector) for name in GROUPS[group]]
     for variant in variants:
         await variant.open()
@@ -199,7 +201,7 @@ async def work(group: str, folder: str, collector: str) -> None:
 
 
 def instrument_stock(app: web.Application) -> None:
-    """Instrument as OpenTelemetry's documentation says, with the same share of requests sampled."""
+    """Instrument an application as OpenTelemetry's documentation says, with the same share of requests sampled."""
     reader = PrometheusMetricReader(registry=CollectorRegistry())
     set_meter_provider(MeterProvider([reader]))
     instrumentor = AioHttpServerInstrumentor()
@@ -214,7 +216,7 @@ class Worker:
 
     def __init__(self, group: str, folder: str, collector: str) -> None:
         command = [sys.executable, __file__, "--work", group, "--folder", folder, "--collector", collector]
-        # The SDK reads these from the process's environment.
+        # The SDK reads these from the process's environment only.
         environment = os.environ | {
             "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
             "OTEL_BSP_SCHEDULE_DELAY": "60000",
@@ -225,7 +227,7 @@ class Worker:
         )
 
     def run(self, count: int) -> dict[str, tuple[float, float]]:
-        """Return wall and CPU seconds per request of each variant."""
+        """Send `count` requests to each variant; return the wall and CPU seconds per request."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{count}\n")
@@ -255,7 +257,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def receive() -> None:
-    """Run the collector until standard input ends; its port is the first line of standard output."""
+    """Run the collector until standard input ends; print its port first."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
@@ -264,7 +266,7 @@ def receive() -> None:
 
 @contextmanager
 def run_receiver() -> Iterator[str]:
-    """Run a collector in its own process; its address."""
+    """Run a collector in a process of its own; yield its address."""
     command = [sys.executable, __file__, "--receive"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -275,7 +277,7 @@ def run_receiver() -> Iterator[str]:
 
 
 def compare(group: str, processes: int, rounds: int, count: int) -> Figures:
-    """Return wall and CPU seconds per request of each variant, by round. A process's first round warms up."""
+    """Return the wall and CPU seconds per request of each variant, by round; a process's first round warms up."""
     figures: Figures = {name: [] for name in GROUPS[group]}
     for _ in range(processes):
         with tempfile.TemporaryDirectory() as folder, run_receiver() as collector:
@@ -297,7 +299,7 @@ def find_ratio(figures: Figures, variant: str, base: str, kind: int) -> float:
 
 
 def report(figures: Figures) -> dict[str, float]:
-    """Print a group's rows; return the lower of both ratios by variant."""
+    """Print a group's rows; return the lesser of both ratios by variant."""
     ratios = {}
     for variant, rows in figures.items():
         base = AGAINST.get(variant, variant)
@@ -309,7 +311,7 @@ def report(figures: Figures) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, or run a measured process."""
+    """Measure all groups, or run as the child process that the hidden options select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=12)

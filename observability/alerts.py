@@ -113,8 +113,8 @@ CAUSES: Final = (
         severity="ticket",
         summary="The event loop of {{ $labels.instance }} stalls",
         description=(
-            "Users wait, whatever they request: 1 % of the event loop's turns start at least "
-            "{{ $value | humanizeDuration }} late."
+            "Users wait on every request: 1 % of the event loop's turns are delayed by at least "
+            "{{ $value | humanizeDuration }}."
         ),
         dashboard=RUNTIME_UID,
     ),

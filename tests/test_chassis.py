@@ -1,4 +1,4 @@
-"""Whoever clones this project replaces the items: the README's service of notes must get everything from the chassis.
+"""People clone this project and replace the items: the README's service of notes must get all else from the chassis.
 
 The code is taken from the README, so that what newcomers copy is what runs here.
 """

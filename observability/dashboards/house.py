@@ -106,7 +106,7 @@ def latency_graph(*matchers: str, width: int) -> Panel:
     """Create a graph of request durations, with exemplars."""
     return timeseries(
         "Latency",
-        "50 %, 95 % and 99 % of requests take less than this. Dashed: bound of the objective. Dots: traced requests.",
+        "50 %, 95 % and 99 % of requests take less than this. Dashed: bound of the objective. Dots: sampled requests.",
         [
             Query(requests.latency(0.5, *matchers), "p50"),
             Query(requests.latency(0.95, *matchers), "p95"),

@@ -41,7 +41,7 @@ def _now() -> list[Panel]:
     return [
         stat(
             "Requests per second",
-            "Requests to the chosen routes, whatever their outcome.",
+            "Requests to the chosen routes, failed ones included.",
             Query(requests.request_rate(CHOSEN), "requests"),
             unit="reqps",
             width=6,
@@ -86,7 +86,7 @@ def _outcomes() -> list[Panel]:
 def _durations() -> Panel:
     return heatmap(
         "How long requests take",
-        "Requests by duration over time: the stronger the colour, the more requests. Dots: traced requests.",
+        "Requests by duration over time: the stronger the colour, the more requests. Dots: sampled requests.",
         Query(requests.latency_buckets(CHOSEN), "{{le}}", has_exemplars=True),
         unit="s",
         width=12,

@@ -62,7 +62,7 @@ def _health() -> list[Panel]:
         ),
         stat(
             "Event-loop delay, p99",
-            "99 % of the event loop's turns start less late than this. Red: late enough to delay requests.",
+            "99 % of the event loop's turns are delayed by less than this. Red: long enough to delay requests.",
             Query(instruments.quantile(0.99, m.LOOP_DELAY), "p99"),
             unit="s",
             width=4,
@@ -111,7 +111,7 @@ def _process() -> list[Panel]:
     return [
         timeseries(
             "Event-loop delay",
-            "50 % and 99 % of the event loop's turns start less late than this. Dashed: an alert fires.",
+            "50 % and 99 % of the event loop's turns are delayed by less than this. Dashed: threshold of the alert.",
             [
                 Query(instruments.quantile(0.5, m.LOOP_DELAY), "p50"),
                 Query(instruments.quantile(0.99, m.LOOP_DELAY), "p99"),
@@ -181,7 +181,7 @@ def _store() -> list[Panel]:
             colours=OPERATION_COLOURS,
         ),
         _by_operation(
-            "Store errors per second", "Operations that failed or were refused; users got a 503.", store.store_errors()
+            "Store errors per second", "Store operations that failed; users got a 5xx.", store.store_errors()
         ),
     ]
 
@@ -202,7 +202,7 @@ def _writer() -> list[Panel]:
     return [
         timeseries(
             "Changes waiting",
-            "Changes in the writer's queue, with those being written.",
+            "Changes in the writer's queue, including those being written.",
             [Query(instruments.level(m.WRITER_QUEUE), "waiting")],
             unit="none",
             soft_maximum=1,

@@ -119,7 +119,7 @@ def _traffic() -> list[Panel]:
         latency_stat(95, *USERS, width=3),
         stat(
             "Requests per second",
-            "Item requests to the chosen routes, whatever their outcome.",
+            "Item requests to the chosen routes, failed ones included.",
             Query(requests.request_rate(*USERS), "requests"),
             unit="reqps",
             width=3,
@@ -140,7 +140,7 @@ def _requests() -> list[Panel]:
         status_class_graph(*USERS, width=8),
         timeseries(
             "Error ratio",
-            "The share of item requests that fail with a 5xx. Dashed: what the objective allows, and what pages.",
+            "The share of item requests that fail with a 5xx. Dashed: limit of the objective, and threshold of a page.",
             [Query(requests.error_ratio(*USERS), "5xx")],
             unit="percentunit",
             width=8,
@@ -177,7 +177,7 @@ def _burn_rate(objective: Objective) -> Panel:
     windows = (W1H, W6H, W1D)
     return timeseries(
         f"Burn rate of the {objective.name} budget",
-        f"{objective.promise}. At 1 the budget lasts exactly 30 days. Dashed: 1, and what pages.",
+        f"{objective.promise}. At 1 the budget lasts exactly 30 days. Dashed: 1, and threshold of a page.",
         [Query(slo.burn_rate(objective, window), window.name) for window in windows],
         unit="none",
         width=8,

@@ -49,9 +49,9 @@ def _now() -> list[Panel]:
             thresholds=ZERO_THRESHOLDS,
         ),
         stat(
-            "Forced samples refused",
-            "Requests per second that clients asked to trace and that were above the limit.",
-            Query(instruments.counter_rate(m.SAMPLES_CAPPED), "refused"),
+            "Forced samples capped",
+            "Requests per second that clients asked to sample and that exceeded the limit.",
+            Query(instruments.counter_rate(m.SAMPLES_CAPPED), "capped"),
             unit="reqps",
             width=6,
         ),
@@ -62,7 +62,7 @@ def _scrapes() -> list[Panel]:
     return [
         timeseries(
             "Scrape duration",
-            "How long a scrape takes, and how long the service took to render the metrics of the scrape before.",
+            "How long a scrape takes, and how long the service took to render the metrics of the previous scrape.",
             [
                 Query(telemetry.scrape_duration(), "whole scrape"),
                 Query(instruments.highest(m.SCRAPE_DURATION), "rendering"),
@@ -93,13 +93,13 @@ def _losses() -> list[Panel]:
         _losses_by(
             "reason",
             "Spans lost per second",
-            "Spans dropped because the queue to the collector was full, or because the collector refused them.",
+            "Spans dropped because the export queue was full, or because the collector did not accept them.",
             m.SPANS_DROPPED,
         ),
         _losses_by(
             "reason",
             "Log records lost per second",
-            "Log records dropped because the queue to the collector was full, or because the collector refused them.",
+            "Log records dropped because the export queue was full, or because the collector did not accept them.",
             m.LOG_RECORDS_DROPPED,
         ),
         _losses_by(

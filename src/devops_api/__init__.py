@@ -1,3 +1,3 @@
-"""An async item service that shows everything that happens in it."""
+"""A chassis for observable async HTTP services, and the item service that is built on it."""
 
 __version__ = "1.0.0"

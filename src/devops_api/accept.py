@@ -1,4 +1,4 @@
-"""Parse `Accept` and its kin (RFC 9110, 12.4)."""
+"""Parse `Accept` and similar headers (RFC 9110, 12.4)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -53,7 +53,7 @@ def create_service(settings: Settings, environment: Mapping[str, str], logs: Log
 
 
 def _observe_store(telemetry: Telemetry, store: SqliteStore, database: Path) -> None:
-    """Show the store's size and queue as metrics. Items are counted on the event loop, before each scrape."""
+    """Expose the store's size and queue as metrics. Items are counted on the event loop, before each scrape."""
     known = {"stored": 0}
 
     async def refresh() -> None:

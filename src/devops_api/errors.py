@@ -1,7 +1,7 @@
-"""The exception tree of the chassis. Handlers and stores raise; the handler wrapper alone makes a response of it.
+"""The exception tree of the chassis. Handlers and stores raise; only the handler wrapper turns errors into responses.
 
 DevopsApiError
-├── SettingsError                 exit code 2; names every wrong setting
+├── SettingsError                 exit code 2; names every invalid setting
 ├── ListenError                   the address cannot be listened on: exit code 1
 ├── StoreRefusedError             the database cannot be used as it is: exit code 1
 └── ProblemError                  a request that gets an RFC 9457 problem
@@ -17,7 +17,7 @@ DevopsApiError
     ├── TooLargeError             413
     ├── UnsupportedMediaTypeError 415
     ├── InvalidError              422; names every invalid field
-    ├── InternalError             500, for an exception that nobody raised on purpose
+    ├── InternalError             500, for an unexpected exception
     ├── InjectedFaultError        500, requested through /faults
     ├── TimedOutError             504
     └── UnavailableError          503 with Retry-After
@@ -36,8 +36,8 @@ ERRORS_MAX: Final = 5_000  # errors that one response lists: five for each eleme
 class FieldError(NamedTuple):
     """One invalid part of a request.
 
-    `where` is a JSON pointer into the body (`/price`, `/3/name`; empty for the whole body), or the name of a query
-    parameter or of a header; `kind` says which.
+    `kind` selects the meaning of `where`: a JSON pointer into the body (`/price`, `/3/name`; empty for the whole
+    body), or the name of a query parameter or of a header.
     """
 
     where: str
@@ -46,7 +46,7 @@ class FieldError(NamedTuple):
 
 
 class DevopsApiError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base of the exceptions that this package raises."""
 
 
 class SettingsError(DevopsApiError):
@@ -122,11 +122,11 @@ class NotFoundError(ProblemError):
 
     status = 404
     title = "Not found"
-    explanation = "Nothing has this id, or the path does not exist. It may have been deleted."
+    explanation = "Nothing has this id, perhaps because it was deleted, or the path does not exist."
 
 
 class MethodNotAllowedError(ProblemError):
-    """The path exists but not with this method; carries `Allow`."""
+    """The path exists but does not support this method; the response carries `Allow`."""
 
     status = 405
     title = "Method not allowed"
@@ -163,13 +163,13 @@ class ConflictError(ProblemError):
 
 
 class PreconditionFailedError(ProblemError):
-    """`If-Match` names another version than the stored one."""
+    """The stored version is not the one that `If-Match` names."""
 
     status = 412
     title = "Precondition failed"
     explanation = (
-        "The stored version is not the one that `If-Match` names: another client changed it after you read it. Read it "
-        "again, apply your change to the new version, and send the new `ETag`."
+        "The stored version is not the one that `If-Match` names, because another client has changed it. Get the "
+        "current version, apply your change to it, and send its `ETag`."
     )
 
 
@@ -208,7 +208,7 @@ class InvalidError(ProblemError):
 
 
 class InternalError(ProblemError):
-    """An exception that nobody raised on purpose."""
+    """An unexpected exception."""
 
     status = 500
     title = "Internal error"
@@ -223,7 +223,7 @@ class InjectedFaultError(ProblemError):
 
     status = 500
     title = "Injected fault"
-    explanation = "An operator asked for failures through `/faults`, for practice. `DELETE /faults` ends them."
+    explanation = "An operator injects faults through `/faults`, for practice. `DELETE /faults` ends them."
 
 
 class TimedOutError(ProblemError):

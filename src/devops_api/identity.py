@@ -1,4 +1,4 @@
-"""How a service is called: the one place that its name and its prefixes come from."""
+"""The identity of a service: the only place that defines its name, version and prefixes."""
 
 from typing import NamedTuple
 

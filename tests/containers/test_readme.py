@@ -67,7 +67,7 @@ SHOWS: Final = {
     "docker compose up -d --build": "",
     "docker compose down": "",
     "docker compose --profile load up -d --wait": "",
-    "docker compose logs load": r"calls/s",
+    "docker compose logs load": r"requests/s",
     "devops-api import items.csv --upsert": r"\b1 updated\b",
     "docker logs api": r'"event":\s*"started"',
     "docker inspect --format='{{json .State.Health}}' api": r'"Status":"healthy"',

@@ -1,4 +1,4 @@
-"""Whatever bytes a client sends, the service must respond or close the connection soon, and stay healthy."""
+"""For any bytes that a client sends, the service must respond or close the connection soon, and stay healthy."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Whatever a handler does, the client gets a problem or a broken connection, and the request is counted once."""
+"""For any failure of a handler, the client gets a problem or a broken connection, and the request is counted once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

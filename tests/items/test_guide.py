@@ -18,5 +18,5 @@ def test_guide_shows_the_limits_in_force() -> None:
     guide = create_guide(Settings(max_body_bytes=8 * 1024 * 1024, export_timeout_s=12))
     limits = {limit.subject: limit.value for limit in guide.limits}
     assert limits["Batch"] == "1000 items, 8 MiB"
-    assert limits["Time for an export"].startswith("12 s;")
+    assert limits["Duration of an export"].startswith("12 s;")
     assert {limit.subject: limit.value for limit in create_guide(Settings()).limits}["Batch"] == "1000 items, 4 MiB"

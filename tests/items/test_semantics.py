@@ -306,7 +306,7 @@ async def test_import_killed_with_its_service_can_be_repeated(tmp_path: Path) ->
 
         importing = asyncio.create_task(client.post("/items/import", data=endless(), headers=NDJSON))
         async with asyncio.timeout(10):
-            while not await export(client):  # noqa: ASYNC110 - what is stored tells nobody by itself
+            while not await export(client):  # noqa: ASYNC110 - the store sends no notification
                 await asyncio.sleep(0.01)
         await process.kill()
         with pytest.raises(aiohttp.ClientError):

@@ -1,4 +1,4 @@
-"""Whatever ends a request, it is counted once, with its route, status and time, sampled or not."""
+"""A request is counted once, with its route, status and duration, however it ends, sampled or not."""
 
 import asyncio
 import re

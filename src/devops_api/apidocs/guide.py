@@ -1,4 +1,4 @@
-"""What a domain tells the readers of the page besides its operations."""
+"""What a domain adds to the docs page besides its operations."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -23,14 +23,14 @@ class Section(NamedTuple):
 
 
 class Convention(NamedTuple):
-    """What holds for several operations: a term and its explanation."""
+    """A rule that holds for several operations: a term and its explanation."""
 
     term: str
     text: str
 
 
 class Limit(NamedTuple):
-    """A row of the table of limits: what is limited, to which value, and the problems of a request beyond it."""
+    """A row of the table of limits: a quantity, its limit, and the problems of a request that exceeds it."""
 
     subject: str
     value: str
@@ -38,7 +38,7 @@ class Limit(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """What a domain says about itself. Texts may contain `code`. Without a title, the page has the service's name."""
+    """What a domain adds to the docs page. Texts may contain `code`. The default title is the service's name."""
 
     title: str = ""
     summary: str = ""

@@ -15,7 +15,7 @@ def render_text(text: str) -> str:
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Render a table, which scrolls where it is wider than the page; without `head` it has no row of headings."""
+    """Render a table that scrolls if it is wider than the page; without `head` it has no heading row."""
     headings = "".join(f"<th>{escape(name)}</th>" for name in head)
     lines = [f"<tr>{headings}</tr>"] if head else []
     lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]

@@ -210,7 +210,7 @@ def _create_response(operation: Operation, response: Response) -> dict[str, Any]
 
 
 def _create_links(path: str, routes: Sequence[Route]) -> dict[str, Any]:
-    """Link what `path` creates to the operations on `path`/{name}, where the body has that name as a member."""
+    """Link a creation at `path` to the operations on `path`/{name}: the response's member `name` is the value."""
     is_below = re.compile(re.escape(path) + r"/\{(\w+)\}").fullmatch
     return {
         route.operation.id: {"operationId": route.operation.id, "parameters": {match[1]: f"$response.body#/{match[1]}"}}

@@ -123,9 +123,9 @@ def _render_command(command: Command, base_url: str) -> str:
 
 def _list_limits(settings: ServiceSettings) -> list[Limit]:
     return [
-        Limit("Body of a request", format_size(settings.max_body_bytes), (TooLargeError,)),
+        Limit("Request body", format_size(settings.max_body_bytes), (TooLargeError,)),
         Limit("Request line and headers", "8 190 bytes per line", (MalformedError,)),
-        Limit("Time for a request", f"{settings.request_timeout_s:g} s", (SlowRequestError, TimedOutError)),
+        Limit("Duration of a request", f"{settings.request_timeout_s:g} s", (SlowRequestError, TimedOutError)),
         Limit("Requests in flight", str(settings.max_in_flight), (UnavailableError,)),
     ]
 

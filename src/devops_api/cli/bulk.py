@@ -86,7 +86,7 @@ class ServiceTarget:
     async def import_stream(
         self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
-        """Import items; return the members of the report. TransferError: the service refused the import."""
+        """Import items; return the members of the report. TransferError: the service rejected the import."""
         options = {"on_error": "abort" if stops_at_error else "skip"} | ({"upsert": "sku"} if is_upsert else {})
         headers = {"Content-Type": file_format.media_type}
         async with self._session.post("/items/import", params=options, data=body, headers=headers) as response:
@@ -138,7 +138,7 @@ def open_session(url: str, token: str | None) -> aiohttp.ClientSession:
         if url.startswith(("http://", "https://")):
             return aiohttp.ClientSession(url, headers=headers, timeout=timeout)
     except ValueError:
-        pass  # aiohttp refuses a malformed URL and one with a path.
+        pass  # aiohttp rejects a malformed URL and one with a path.
     raise TransferError(f"--url must be a service's URL without a path, such as http://127.0.0.1:8000, not {url!r}")
 
 

@@ -67,7 +67,7 @@ def create_parser() -> argparse.ArgumentParser:
     ping = _add_command(commands, "ping", None, "open a TCP connection and time it, for images without ping")
     ping.add_argument("address", metavar="HOST:PORT")
     token = _add_command(commands, "token", "token:run_token", "create a bearer token and its line for the tokens file")
-    token.add_argument("name", help="whose token it is: letters, digits, . _ and -")
+    token.add_argument("name", help="name of the client: letters, digits, . _ and -")
     token.add_argument("scope", choices=("read", "write"), help="a write token may also read")
     _add_transfer_commands(commands)
     _add_backup_commands(commands)
@@ -94,8 +94,8 @@ def _show_default(variable: Variable) -> str:
 
 def _add_transfer_commands(commands: Any) -> None:
     for name, text, file_help in (
-        ("import", "store the items of a file", "an NDJSON or CSV file; - reads standard input"),
-        ("export", "write all items to a file, from one snapshot", "the file to write; - is standard output"),
+        ("import", "import items from a file", "an NDJSON or CSV file; - reads standard input"),
+        ("export", "export all items to a file, from one snapshot", "the file to write; - is standard output"),
     ):
         parser = _add_command(commands, name, f"bulk:run_{name}", text, epilog=_TRANSFER_EPILOG)
         parser.add_argument("file", help=file_help)
@@ -113,7 +113,7 @@ def _add_backup_commands(commands: Any) -> None:
     )
     backup.add_argument("file", help="the file to write; it must not exist yet")
     restore = _add_command(
-        commands, "restore", "backup:run_restore", "replace the database by a backup; stop the service first"
+        commands, "restore", "backup:run_restore", "replace the database with a backup; stop the service first"
     )
     restore.add_argument("file", help="a file that `devops-api backup` wrote")
 

@@ -43,11 +43,11 @@ class Admission:
         self._deadlines[task] = monotonic() + timeout_s
 
     def leave(self, task: asyncio.Task[object]) -> None:
-        """End a request's stay, if it was admitted."""
+        """Release the place of an admitted request; ignore any other."""
         self._deadlines.pop(task, None)
 
     def take_expiry(self, task: asyncio.Task[object]) -> bool:
-        """Tell whether admission cancelled this request; if so, undo the cancellation."""
+        """Return whether admission cancelled this request; if so, undo the cancellation."""
         if task not in self._expired:
             return False
         self._expired.remove(task)

@@ -47,14 +47,14 @@ def decode_json(body: bytes, kind: type[T]) -> T:
 
 
 async def start_body(request: web.Request) -> None:
-    """Tell a client that waits (`Expect: 100-continue`) to send its body: the handler wants it."""
+    """Send the 100 that a client with `Expect: 100-continue` waits for: the handler is about to read the body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0
 
 
 async def expect_continue(request: web.Request) -> None:
-    """Delay the 100 until a handler reads the body, so that a refused request never sends it."""
+    """Delay the 100 until a handler reads the body, so that a rejected request never gets it."""
 
 
 def require_media_type(request: web.Request, *allowed: str) -> str:
@@ -91,7 +91,7 @@ def read_if_match(request: web.Request) -> frozenset[int] | None:
 
 
 def is_unchanged(request: web.Request, etag: str) -> bool:
-    """Tell whether `If-None-Match` names this representation: the client has it already."""
+    """Return whether `If-None-Match` names this representation, which the client then has already."""
     header = request.headers.get("If-None-Match")
     if header is None:
         return False

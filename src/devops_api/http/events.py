@@ -1,4 +1,4 @@
-"""Log events of a request: the only thing of the log that handlers get."""
+"""The log as handlers see it: events with the ids of their request."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fault injection for practice: `/faults` makes requests fail or slow, if a setting opens it."""
+"""Fault injection for practice: `/faults` makes requests slow or fail, if a setting enables it."""
 
 import asyncio
 import secrets
@@ -21,7 +21,7 @@ _PRECISION: Final = 1_000_000
 
 
 class FaultPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to inject: a latency before each request, and a ratio of requests that get a 500; on one route or on all."""
+    """The faults to inject, on one route or all: a latency before each request, a ratio of requests that get a 500."""
 
     error_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     latency_ms: Annotated[float, msgspec.Meta(ge=0, le=LATENCY_MAX_MS)] = 0.0

@@ -1,4 +1,4 @@
-"""Operations of the API as data: what the OpenAPI document and the page `/docs` say about a route.
+"""Operations of the API as data: what the OpenAPI document and the page `/docs` contain about a route.
 
 A leaf that imports only `errors`. Method, path and scope of an operation stand in its route (`http/routes.py`). The
 chassis' own operations are below; a domain declares its operations in the same way.
@@ -120,7 +120,7 @@ HEALTH: Final = Operation(
     ),
     examples=(
         Example(
-            "well",
+            "healthy",
             "Every check passes",
             200,
             response={

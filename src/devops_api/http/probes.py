@@ -39,7 +39,7 @@ class Probes:
         ]
 
     def metrics_route(self) -> Route:
-        """Return the route of `/metrics`, which may be on a port of its own."""
+        """Return the route of `/metrics`, which may be on a separate port."""
         return Route("GET", "/metrics", None, self.get_metrics, METRICS, is_probe=True)
 
     async def get_health(self, _: web.Request) -> web.Response:
@@ -54,7 +54,7 @@ class Probes:
         return _respond({"status": "ok"}, is_ok=True)
 
     async def get_readiness(self, _: web.Request) -> web.Response:
-        """Serve `GET /readyz`: 200 if the service takes requests."""
+        """Serve `GET /readyz`: 200 if the service is ready."""
         if self._admission.is_draining:
             return _respond({"status": "draining"}, is_ok=False)
         is_ready = await self.is_ready()
@@ -67,7 +67,7 @@ class Probes:
         return exposition.to_response()
 
     async def is_ready(self) -> bool:
-        """Tell whether the service takes requests: it does not drain, and every check passes."""
+        """Return whether the service is ready: it does not drain, and every check passes."""
         if self._admission.is_draining:
             return False
         return all([(await _run_check(check))["status"] == "ok" for check in self._checks.values()])

@@ -1,4 +1,4 @@
-"""aiohttp's server, with a problem for each request that its parser refuses, and a deadline for the first headers.
+"""aiohttp's server, with a problem for each request that its parser rejects, and a deadline for the first headers.
 
 The only module that depends on aiohttp's internals, since a runner cannot be given another connection class;
 `tests/http/test_server.py` fails when they change.

@@ -1,4 +1,4 @@
-"""What the chassis knows about a request beside its headers and body."""
+"""The state that the chassis keeps of a request."""
 
 from typing import Final
 

@@ -133,7 +133,7 @@ class HandlerWrapper:
         return respond
 
     def _answer_errors(self, handler: Handler, on_rejected: OnRejected | None = None) -> Handler:
-        """Turn errors into problems, and nothing else: what must work under any load."""
+        """Turn errors into problems, without admission or a token check: probes must work under any load."""
 
         async def respond(request: web.Request) -> web.StreamResponse:
             try:
@@ -144,7 +144,7 @@ class HandlerWrapper:
         return respond
 
     def _choose_id(self, offered: str | None) -> str:
-        """Return the caller's request id if it is valid, else a new one."""
+        """Return the client's request id if it is valid, else a new one."""
         if offered is not None and _match_request_id(offered):
             return offered
         return f"{self._id_prefix}{next(self._id_counter):08x}"

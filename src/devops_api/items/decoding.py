@@ -1,4 +1,4 @@
-"""From a client's JSON or CSV to validated fields.
+"""Decode a client's JSON or CSV into validated fields.
 
 The fast pass decodes into a type and stops at the first error. Only then does a second pass look at every field, so
 that a valid body takes microseconds and an invalid one gets all of its errors at once.

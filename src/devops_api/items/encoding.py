@@ -1,4 +1,4 @@
-"""From items to the JSON that clients get, and to the JSON that a store keeps of an item at one time."""
+"""Encode items as the JSON that clients get, and as the JSON that a store keeps of an item as it was created."""
 
 from datetime import UTC, datetime
 from functools import lru_cache

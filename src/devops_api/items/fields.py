@@ -129,12 +129,12 @@ class Field(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The name as prose has it."""
+        """The name in prose."""
         return self.name.replace("_", " ")
 
     @property
     def singular(self) -> str:
-        """What one element of a list is called."""
+        """The name of one element of a list."""
         return self.name.removesuffix("s")
 
     @property
@@ -149,7 +149,7 @@ class Field(NamedTuple):
 
 
 class FieldFilter(NamedTuple):
-    """A query parameter that compares a field with its value; `all` asks for every one of several values."""
+    """A query parameter that compares a field with its value; `all` requires every one of several values."""
 
     parameter: str
     field: Field

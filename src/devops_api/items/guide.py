@@ -1,4 +1,4 @@
-"""What the page `/docs` says about items besides their operations: first steps, conventions, limits and fields."""
+"""What the page `/docs` has about items besides their operations: first steps, conventions, limits and fields."""
 
 from html import escape
 from typing import Final
@@ -17,7 +17,7 @@ _COMMANDS: Final = (
         "curl -i {base_url}/items -H 'Content-Type: application/json' \\\n"
         """  -d '{"name": "Test", "price": 9.99}'""",
     ),
-    Command("Find it by a word of its name", "curl '{base_url}/items?q=test'"),
+    Command("Search for a word in the name", "curl '{base_url}/items?q=test'"),
     Command("Export all items", "curl '{base_url}/items/export?format=csv' -o items.csv"),
 )
 _CONVENTIONS: Final = (
@@ -34,8 +34,8 @@ _CONVENTIONS: Final = (
     ),
     Convention(
         "Pages",
-        "Follow `next` until it is null. A cursor is valid only with the sort and filters of its page. Every item "
-        "that neither changes nor disappears while you read the pages appears exactly once.",
+        "Send `next` of each page as `cursor` of the next request, until `next` is null. A cursor is valid only with "
+        "the same sort and filters. An item that is not changed or deleted meanwhile appears on exactly one page.",
     ),
 )
 
@@ -65,9 +65,9 @@ def _list_limits(settings: Settings) -> list[Limit]:
         ),
         Limit(
             "Import",
-            f"{format_size(RECORD_BYTES_MAX)} per line, any number of lines; longer lines are counted as rejected",
+            f"{format_size(RECORD_BYTES_MAX)} per line; longer lines are rejected. Any number of lines",
         ),
-        Limit("Time for an export", f"{settings.export_timeout_s:g} s; then the response ends early"),
+        Limit("Duration of an export", f"{settings.export_timeout_s:g} s; then the response ends early"),
     ]
 
 

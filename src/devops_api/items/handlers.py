@@ -42,7 +42,7 @@ class ItemHandlers:
         self._max_body_bytes = max_body_bytes
 
     async def create_item(self, request: web.Request) -> web.Response:
-        """POST /items."""
+        """Serve `POST /items`."""
         require_media_type(request, JSON)
         key = request.headers.get("Idempotency-Key")
         body = await read_body(request, self._max_body_bytes)
@@ -58,7 +58,7 @@ class ItemHandlers:
         return web.Response(body=encode_item(created.item), status=201, headers=headers)
 
     async def get_item(self, request: web.Request) -> web.Response:
-        """GET and HEAD /items/{id}."""
+        """Serve `GET /items/{id}`, and `HEAD` like it."""
         item = await self._store.get(request.match_info["id"])
         headers = _create_headers(item)
         if is_unchanged(request, headers["ETag"]):
@@ -66,7 +66,7 @@ class ItemHandlers:
         return web.Response(body=encode_item(item), headers=headers)
 
     async def list_items(self, request: web.Request) -> web.Response:
-        """GET /items."""
+        """Serve `GET /items`."""
         query = parse_query(request.query)
         page = await self._store.find(query)
         following = create_cursor(query._replace(after=page.next))
@@ -79,7 +79,7 @@ class ItemHandlers:
         return web.Response(body=encode_json(document), headers=headers)
 
     async def replace_item(self, request: web.Request) -> web.Response:
-        """PUT /items/{id}."""
+        """Serve `PUT /items/{id}`."""
         require_media_type(request, JSON)
         expected = read_if_match(request)
         fields = decode_item(await read_body(request, self._max_body_bytes))
@@ -88,14 +88,14 @@ class ItemHandlers:
         )
 
     async def patch_item(self, request: web.Request) -> web.Response:
-        """PATCH /items/{id}."""
+        """Serve `PATCH /items/{id}`."""
         require_media_type(request, MERGE_PATCH, JSON)
         expected = read_if_match(request)
         patch = decode_patch(await read_body(request, self._max_body_bytes))
         return self._respond_updated(request, await self._store.update(request.match_info["id"], patch, expected))
 
     async def delete_item(self, request: web.Request) -> web.Response:
-        """DELETE /items/{id}."""
+        """Serve `DELETE /items/{id}`."""
         item_id = request.match_info["id"]
         await self._store.delete(item_id, read_if_match(request))
         self._deleted.add(1)
@@ -103,7 +103,7 @@ class ItemHandlers:
         return web.Response(status=204)
 
     async def create_batch(self, request: web.Request) -> web.Response:
-        """POST /items/batch."""
+        """Serve `POST /items/batch`."""
         require_media_type(request, JSON)
         body = await read_body(request, max(BATCH_BYTES_MAX, self._max_body_bytes))
         items = await self._store.create_batch(decode_items(body, BATCH_ITEMS_MAX))

@@ -52,7 +52,7 @@ CREATE_ITEM: Final = Operation(
             response=SEEDED | _LAMP_2,
         ),
         Example(
-            "every-fault",
+            "several-errors",
             "Several errors in one request",
             422,
             body={"name": " ", "price": 1.234, "colour": "red"},
@@ -88,9 +88,8 @@ LIST_ITEMS: Final = Operation(
     "listItems",
     _GROUP,
     "List and search items",
-    "Returns one page of the items that match every filter. Follow `next` or the `Link` header to read the other "
-    "pages. Every item that neither changes nor disappears meanwhile appears exactly once, whatever happens to other "
-    "items.",
+    "Returns one page of the items that match every filter. To get the next page, send `next` as `cursor`, or follow "
+    "the `Link` header. An item that is not changed or deleted meanwhile appears on exactly one page.",
     LIST_PARAMETERS,
     responses=(Response(200, "A page of items.", {JSON: "Page"}, ("Link",)),),
     problems=(InvalidError,),

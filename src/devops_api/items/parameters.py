@@ -22,13 +22,13 @@ _MATCHING: Final = (
     _query(
         "sort",
         {"enum": list(SORTS), "default": "-created_at"},
-        "The order; `-` means descending. Text sorts by code point.",
+        "The sort order; `-` means descending. Text sorts by code point.",
     ),
     _query(
         "q",
         {"type": "string", "maxLength": TEXT_MAX},
-        f"Words to find in {' and '.join(SEARCHED)}. Each matches as a prefix, without regard to case and accents; "
-        "all must match.",
+        f"Words to find in {' and '.join(SEARCHED)}. All must match; each matches as a prefix and ignores case and "
+        "accents.",
     ),
     *(_query(entry.parameter, entry.schema, entry.description) for entry in FILTERS.values()),
 )
@@ -41,7 +41,7 @@ LIST_PARAMETERS: Final[tuple[Parameter, ...]] = (
     _query(
         "cursor",
         {"type": "string", "format": "cursor"},
-        "`next` of the previous page, unchanged. The sort and the filters must be the same.",
+        "`next` of the previous page, unchanged. Send the same sort and filters.",
     ),
     *_MATCHING,
     _query("count", {"enum": ["exact"]}, "Adds `total`, the number of all matching items."),
@@ -55,6 +55,6 @@ IMPORT_PARAMETERS: Final[tuple[Parameter, ...]] = (
     _query(
         "on_error",
         {"enum": ["skip", "abort"], "default": "skip"},
-        "What an invalid line does: `skip` leaves it out and counts it, `abort` stops the import.",
+        "How to handle an invalid line: `skip` rejects and counts it, `abort` stops the import.",
     ),
 )

@@ -1,4 +1,4 @@
-"""From the query string of a list or an export to an `ItemQuery`, and the cursors that continue a page.
+"""Parse the query string of a list or an export into an `ItemQuery`; create and check the cursors of pages.
 
 A cursor holds the last row's sort key and identifier, and a digest of the sort and the filters that it belongs to, so
 that it is rejected with others.
@@ -81,10 +81,10 @@ def _parse_cursor(text: str, query: ItemQuery) -> Position:
     try:
         digest, key, item_id = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, binascii.Error):
-        raise _create_cursor_error("is not a cursor; use `next` of a page unchanged") from None
+        raise _create_cursor_error("is not a valid cursor; send `next` of a page unchanged") from None
     is_key = key is None if query.sort == "created_at" else _KINDS[query.sort].is_key(key)
     if not is_key or not isinstance(item_id, str):
-        raise _create_cursor_error("is not a cursor; use `next` of a page unchanged")
+        raise _create_cursor_error("is not a valid cursor; send `next` of a page unchanged")
     if digest != _digest(query):
         raise _create_cursor_error("belongs to another sort or other filters")
     return Position(key, item_id)

@@ -34,5 +34,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
 
 def read_item_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings of the item service. SettingsError names every wrong variable."""
+    """Read the settings of the item service. SettingsError names every invalid variable."""
     return read_settings(Settings, environment, IDENTITY.settings_prefix)

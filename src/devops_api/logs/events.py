@@ -1,4 +1,4 @@
-"""The catalogue of log events: an event that is not in it cannot be logged, nor a field that it does not declare."""
+"""The catalogue of log events. Events that are not in it, and fields that an event does not declare, are not logged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One kind of log line: its level, its fields, and a sentence that says when it is written."""
+    """One kind of log line: its level, its fields, and when it is written."""
 
     level: str
     fields: tuple[str, ...]
@@ -21,10 +21,12 @@ SERVICE_EVENTS: Final[Mapping[str, Event]] = {
         ("host",),
         "The service listens beyond loopback without tokens: everyone who can reach it may read and write.",
     ),
-    "draining": Event("info", ("in_flight",), "The service was told to stop and begins to drain."),
-    "stopped": Event("info", ("is_complete",), "The service has stopped; is_complete: every request was answered."),
+    "draining": Event("info", ("in_flight",), "The service received a stop signal and drains."),
+    "stopped": Event("info", ("is_complete",), "The service has stopped; is_complete: every request got its response."),
     "request": Event(
-        "info", ("method", "route", "status", "duration_ms"), "A request was slow or sampled, or all are logged."
+        "info",
+        ("method", "route", "status", "duration_ms"),
+        "A request was slow or sampled, or the access log is enabled.",
     ),
     "request_failed": Event("error", ("error",), "A request got a 5xx."),
     "library": Event("warning", ("logger", "message", "error"), "A library logged a warning or an error."),

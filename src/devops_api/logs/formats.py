@@ -1,4 +1,4 @@
-"""From log lines to text: the document of a line, JSON and console formats, masked credentials."""
+"""Format log lines: the document of a line, JSON and console text, masked credentials."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def describe_line(line: Line) -> dict[str, Any]:
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
-    """Return type and message, and the traceback unless this package raised the error on purpose."""
+    """Return type and message, and the traceback unless the error is one of this package."""
     described = {"type": type(error).__qualname__, "message": mask(str(error))}
     if not isinstance(error, DevopsApiError):
         described["traceback"] = mask("".join(traceback.format_exception(error)))

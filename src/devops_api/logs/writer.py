@@ -30,7 +30,7 @@ Sink = Callable[[Sequence[FormattedLine]], None]  # Must not raise.
 
 
 class Logs:
-    """The way to standard output. `emit` may be called from any thread and never waits.
+    """Writes log lines to standard output. `emit` may be called from any thread and never waits.
 
     `sink`, if set, gets every line that is written, in the writer's thread. `dropped` counts lost lines.
     """
@@ -127,7 +127,7 @@ class Logs:
             self._write_pending()
             self._flush_now.wait(GATHER_S)
             self._flush_now.clear()
-        self._write_pending()  # Lines that came between the last look and the closing.
+        self._write_pending()  # Lines that arrived while the last ones were written.
 
     def _write_pending(self) -> None:
         while self._queued or self._formatted:

@@ -1,4 +1,4 @@
-"""Assemble a service: the domain brings its routes; the chassis brings everything around them."""
+"""Assemble a service: the domain supplies its routes, the chassis everything around them."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ FLUSH_MAX_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that can be served. `metrics_app` is None unless the metrics have a port of their own."""
+    """A service that can be served. `metrics_app` is None unless the metrics have a separate port."""
 
     identity: Identity
     settings: ServiceSettings
@@ -46,7 +46,7 @@ async def _close_nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """What a domain brings: its routes, checks of readiness, schemas and guide for the documents, and its end."""
+    """What a domain supplies: routes, readiness checks, schemas and a guide for the documents, and a close function."""
 
     routes: Sequence[Route]
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Domain:
 
 
 class Chassis:
-    """The parts that handlers of a domain are given, and the assembly of the service around them."""
+    """The parts that a domain's handlers use, and the assembly of the service around them."""
 
     def __init__(
         self, identity: Identity, settings: ServiceSettings, environment: Mapping[str, str], logs: Logs
@@ -114,7 +114,7 @@ class Chassis:
         )
 
     def _observe(self, probes: Probes) -> None:
-        """Show readiness and admission as metrics. Readiness is asked on the event loop, before each scrape."""
+        """Expose readiness and admission as metrics. Readiness is checked on the event loop, before each scrape."""
         known = {"ready": 0}
 
         async def refresh() -> None:
@@ -127,7 +127,7 @@ class Chassis:
         self.telemetry.observe(ACTIVE_REQUESTS, lambda: self.admission.in_flight)
 
     async def _run(self, domain: Domain) -> AsyncIterator[None]:
-        """Run what runs beside the requests, and close everything after the last of them."""
+        """Run the background tasks, and close everything after the last request."""
         sweeping = asyncio.create_task(self.admission.sweep())
         self.telemetry.start()
         yield

@@ -24,9 +24,9 @@ from devops_api.settings.service import ServiceSettings
 from devops_api.telemetry.requests import UNMATCHED_ROUTE
 
 LISTEN_BACKLOG: Final = 1_024
-SETTLE_S: Final = 0.05  # for reading the first request of the connection that was accepted last
+SETTLE_S: Final = 0.05  # for the first request of the connection that was accepted last
 CLOSE_SHARE: Final = 0.2  # of the stop timeout: for closing the domain, the telemetry and the log
-STREAM_SHARE: Final = 0.4  # of what is left after the drain delay: for streams, to end at a chunk once they are told to
+STREAM_SHARE: Final = 0.4  # of the time left after the drain delay: for streams to end at their next chunk
 SWITCH_INTERVAL_S: Final = 0.001  # longest time for which a thread that renders or reads rows may hold up requests
 _LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 S = TypeVar("S", bound=ServiceSettings)
@@ -38,7 +38,7 @@ def run_service(
 ) -> None:
     """Create a service and serve it until SIGTERM or SIGINT. `events` are the domain's log events.
 
-    ListenError, and whatever `create` raises: the service cannot start.
+    ListenError, and what `create` raises: the service cannot start.
     """
     logs = open_logs(settings.log_level, settings.log_format, events=events)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -107,7 +107,7 @@ async def _start(service: Service, app: web.Application, port: int) -> Runner:
 
 
 async def _stop(service: Service, runners: list[Runner]) -> None:
-    """Drain and close. Each step has its share of the time, and the last one runs whatever the others did."""
+    """Drain and close. Each step has its share of the time; the last step always runs."""
     settings, admission = service.settings, service.admission
     deadline = monotonic() + settings.stop_timeout_s * (1 - CLOSE_SHARE)
     admission.is_draining = True

@@ -1,4 +1,4 @@
-"""Check OpenTelemetry's own settings before anything starts: the SDK silently falls back when they are wrong."""
+"""Check OpenTelemetry's own settings at startup: the SDK silently replaces invalid ones by defaults."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -45,7 +45,7 @@ def list_variables(settings_class: type[ServiceSettings], prefix: str) -> list[V
 
 
 def read_settings(settings_class: type[S], environment: Mapping[str, str], prefix: str) -> S:
-    """Read every variable with the prefix, and check the OTEL_ ones. SettingsError has a line for each wrong one."""
+    """Read every variable with the prefix, and check the OTEL_ ones. SettingsError has a line for each invalid one."""
     known = {variable.name: variable for variable in list_variables(settings_class, prefix)}
     values: dict[str, Any] = {}
     errors: list[str] = []
@@ -117,7 +117,7 @@ def _read_file(kind: type, text: str) -> Any:
 
 
 def _describe_error(variable: Variable, text: str, error: Exception) -> str:
-    """Say what a variable must be. The value of a URL is left out: it may hold a password."""
+    """Describe what a variable must be. The value of a URL is left out: it may hold a password."""
     shown = variable.name if variable.name.endswith("_URL") else f"{variable.name}={text!r}"
     reason = f": {error}" if variable.name.endswith("_FILE") else ""
     return f"{shown} must be {variable.accepts}{reason}"

@@ -32,7 +32,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=KIB, le=1024 * MIB, description="largest request body, unless the operation has its own limit")
     ] = MIB
     max_in_flight: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="requests served at once; more get 503 with Retry-After")
+        int, Meta(ge=1, le=1_000_000, description="requests in flight; more get 503 with Retry-After")
     ] = 1024
     request_timeout_s: Annotated[
         float,
@@ -43,7 +43,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     keepalive_timeout_s: Annotated[
         float,
-        Meta(ge=0, le=3600, description="longest time that a connection may be idle, or take over its next headers"),
+        Meta(ge=0, le=3600, description="longest time that a connection may be idle, or take to send its next headers"),
     ] = 75.0
     drain_delay_s: Annotated[
         float, Meta(ge=0, le=300, description="time between failing readiness and closing the listening socket")
@@ -57,14 +57,14 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     tokens_file: Annotated[
         Tokens | None,
         Meta(
-            description="tokens that may call the API; without it the API is open to everyone",
+            description="file of bearer tokens; without it the API is open to everyone",
             extra={"accepts": "a file of tokens"},
         ),
     ] = None
     metrics_port: Annotated[
-        int | None, Meta(ge=0, le=65535, description="serve /metrics on a port of its own; 0 takes a free port")
+        int | None, Meta(ge=0, le=65535, description="serve /metrics on a separate port; 0 takes a free port")
     ] = None
-    faults: Annotated[bool, Meta(description="open /faults, which makes requests fail or slow for practice")] = False
+    faults: Annotated[bool, Meta(description="enable /faults, which makes requests slow or fail for practice")] = False
 
     def find_conflicts(self, prefix: str) -> list[str]:
         """Return a line for each pair of settings that contradict each other."""

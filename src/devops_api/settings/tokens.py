@@ -1,4 +1,4 @@
-"""The file of bearer tokens: who may do what. It holds digests, never a token."""
+"""The file of bearer tokens and their scopes. It holds digests, never tokens."""
 
 import hmac
 import re
@@ -20,7 +20,7 @@ class Token(NamedTuple):
     digest: bytes
 
     def allows(self, scope: Scope) -> bool:
-        """Tell whether the token may be used for an operation of this scope."""
+        """Return whether the token may be used for an operation of this scope."""
         return scope == "read" or self.scope == "write"
 
 

@@ -1,4 +1,4 @@
 """OpenTelemetry for an aiohttp service: metrics with exemplars, sampled traces, `/metrics`, OTLP.
 
-Knows no domain; imports `logs` and `identity`. `middleware` instruments any application by itself.
+Knows no domain. `middleware` instruments any aiohttp application without the rest of the chassis.
 """

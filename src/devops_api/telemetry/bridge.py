@@ -85,7 +85,7 @@ class InstrumentBridge:
             sum=total,
             bucket_counts=counts,
             explicit_bounds=series.bounds,
-            # Not kept: a minimum of all time says little, and Prometheus has no place for it.
+            # Not kept: an all-time minimum is of little use, and Prometheus cannot represent it.
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
             exemplars=exemplars,
@@ -97,7 +97,7 @@ def _make_metric(metric: Metric, data: Any) -> SdkMetric:
 
 
 class PrometheusReader(PrometheusMetricReader):
-    """Collects for the Prometheus exposition. `registry` is its own and holds nothing else."""
+    """Collects for the Prometheus exposition. `registry` must have no other collector."""
 
     def __init__(self, bridge: InstrumentBridge) -> None:
         self._bridge = bridge

@@ -111,8 +111,13 @@ class ServiceMetrics(NamedTuple):
 def create_service_metrics(prefix: str) -> ServiceMetrics:
     """Create the metrics of a service whose own metrics are named `prefix.…`."""
     return ServiceMetrics(
-        Metric(f"{prefix}.requests.shed", "counter", "{request}", "Requests refused with 503 at the limit in flight."),
-        Metric(f"{prefix}.ready", "gauge", "", "1 while the service takes requests; 0 if it drains or a check fails."),
+        Metric(
+            f"{prefix}.requests.shed",
+            "counter",
+            "{request}",
+            "Requests shed with 503 because the limit of requests in flight was reached.",
+        ),
+        Metric(f"{prefix}.ready", "gauge", "", "1 if the service is ready; 0 if it drains or a check fails."),
         Metric(
             f"{prefix}.event_loop.delay",
             "histogram",
@@ -147,7 +152,7 @@ GC_COLLECTIONS: Final = Metric(
 # Telemetry itself
 
 SCRAPE_DURATION: Final = Metric(
-    "telemetry.scrape.duration", "gauge", "s", "Time that rendering the last metrics exposition took."
+    "telemetry.scrape.duration", "gauge", "s", "Time taken to render the last metrics exposition."
 )
 SCRAPE_SIZE: Final = Metric(
     "telemetry.scrape.size", "gauge", "By", "Size of the last metrics exposition before compression."
@@ -176,7 +181,7 @@ SAMPLES_CAPPED: Final = Metric(
     "telemetry.sample.capped",
     "counter",
     "{request}",
-    "Requests that were not sampled although their caller asked for it, because of the limit per second.",
+    "Requests that were not sampled although the client asked for it, because of the limit per second.",
 )
 EXPORT_FAILURES: Final = Metric(
     "telemetry.export.failures",

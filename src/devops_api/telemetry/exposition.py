@@ -84,6 +84,6 @@ def choose_format(accept: str) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether gzip is acceptable (RFC 9110, 12.5.3)."""
+    """Return whether gzip is acceptable (RFC 9110, 12.5.3)."""
     qualities = {name: quality for name, _, quality in parse_accept(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0

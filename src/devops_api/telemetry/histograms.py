@@ -83,7 +83,7 @@ class Series:
 
 
 class Histogram:
-    """The series of a metric. With `is_silent` they keep nothing."""
+    """The series of a metric. With `is_silent` they discard observations."""
 
     def __init__(self, metric: Metric, *, is_silent: bool = False) -> None:
         self.metric = metric

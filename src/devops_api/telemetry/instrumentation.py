@@ -37,7 +37,7 @@ def create_resource(identity: Identity, environment: Mapping[str, str]) -> Resou
 def observe_process(provider: MeterProvider) -> None:
     """Record process and CPython metrics.
 
-    The instrumentor is a singleton that refuses a second service in a process; uninstrumenting it keeps the metrics.
+    The instrumentor is a singleton that rejects a second service in a process; uninstrumenting it keeps the metrics.
     """
     instrumentor = SystemMetricsInstrumentor(config=_PROCESS_METRICS)
     instrumentor.instrument(meter_provider=provider, skip_dep_check=True)

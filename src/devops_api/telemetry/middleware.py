@@ -1,6 +1,6 @@
 """Instrument an aiohttp application that was built without this package: metrics, sampled traces and `/metrics`.
 
-`otel/README.md` shows it in ten lines.
+`otel/README.md` has an example.
 """
 
 import os

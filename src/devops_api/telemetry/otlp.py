@@ -21,7 +21,7 @@ from devops_api.telemetry.instruments import Counter, Instruments
 from devops_api.telemetry.queues import CountingExporter, LogRecordQueue, SpanQueue
 
 DEFAULT_TIMEOUT_S: Final = 10.0
-Shutdown = Callable[[int], object]  # is given the milliseconds that it may take
+Shutdown = Callable[[int], object]  # called with its timeout in milliseconds
 _SEVERITIES: Final = {
     10: SeverityNumber.DEBUG,
     20: SeverityNumber.INFO,

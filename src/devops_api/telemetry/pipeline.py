@@ -1,6 +1,6 @@
-"""OpenTelemetry for a service: create it with `create_telemetry`, hand it to the parts, and start it with the loop.
+"""OpenTelemetry for a service: create it with `create_telemetry`, pass it to the parts, and start it on the loop.
 
-A request pays for the decision to sample and for appending what it observed to lists. Everything else happens later,
+A request pays for the sampling decision and for appending its observations to lists. Everything else happens later,
 for many observations at once, or off the event loop.
 """
 
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 class RecordingTelemetry:
     """Everything that a service measures. Belongs to one event loop.
 
-    `makes_spans` is False without an endpoint for traces: sampled requests have ids all the same.
+    `makes_spans` is False without an endpoint for traces; sampled requests still have ids.
     """
 
     is_silent = False
@@ -103,7 +103,7 @@ class RecordingTelemetry:
         initial: Iterable[tuple[str, int]] = (),
         failures: Iterable[tuple[int, str]] = INITIAL_FAILURES,
     ) -> RouteTelemetry:
-        """Return what records the requests of a route.
+        """Return the recorder of a route's requests.
 
         A series exists from the first scrape for each method and status of `initial`, and for each failure of those
         methods.
@@ -155,7 +155,7 @@ class RecordingTelemetry:
             await self._refresh()
 
     async def _fold_regularly(self) -> None:
-        """Fold all observations in turn; how late each turn begins is the delay of the event loop."""
+        """Fold all observations periodically; how late each period starts is the delay of the event loop."""
         loop = asyncio.get_running_loop()
         while True:
             due_s = loop.time() + FOLD_S
@@ -166,18 +166,18 @@ class RecordingTelemetry:
 
 
 class SilentTelemetry:
-    """The telemetry of `OTEL_SDK_DISABLED=true`: takes everything and keeps nothing."""
+    """The telemetry of `OTEL_SDK_DISABLED=true`: records nothing."""
 
     is_silent = True
     makes_spans = False
     traced_in_flight = 0
 
     def counter(self, metric: Metric) -> Counter:
-        """Return a counter that nobody reads."""
+        """Return a counter that no reader collects."""
         return Counter(metric)
 
     def histogram(self, metric: Metric) -> Histogram:
-        """Return a histogram whose series keep nothing."""
+        """Return a histogram whose series discard observations."""
         return Histogram(metric, is_silent=True)
 
     def observe(self, metric: Metric, read: Read, attributes: Attributes | None = None) -> None:
@@ -192,7 +192,7 @@ class SilentTelemetry:
         initial: Iterable[tuple[str, int]] = (),  # noqa: ARG002
         failures: Iterable[tuple[int, str]] = (),  # noqa: ARG002
     ) -> SilentRoute:
-        """Return what hands requests on."""
+        """Return a recorder that only calls the handler."""
         return SilentRoute()
 
     def start_span(self, name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]:  # noqa: ARG002
@@ -221,9 +221,9 @@ def create_telemetry(
     forced_samples_per_s: int,
     flush_timeout_s: float,
 ) -> Telemetry:
-    """Create the telemetry that the `OTEL_*` variables of the environment ask for.
+    """Create the telemetry that the `OTEL_*` variables of the environment configure.
 
-    Callers can force `forced_samples_per_s` traces a second by `traceparent`. Stopping takes at most `flush_timeout_s`.
+    Clients can force `forced_samples_per_s` traces a second by `traceparent`. Stopping takes at most `flush_timeout_s`.
     With `logs`, log lines are exported too. ValueError: a variable is invalid.
     """
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":

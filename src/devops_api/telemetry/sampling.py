@@ -1,7 +1,7 @@
 """Which requests are traced, decided before anything else.
 
-W3C Trace Context, level 1. A caller's `traceparent` decides: by its flag if the sampler is parent-based, by its trace
-id if the sampler is a ratio. Either way callers choose, so that samples they force are limited per second.
+W3C Trace Context, level 1. A client's `traceparent` decides: by its flag if the sampler is parent-based, by its trace
+id if the sampler is a ratio. Either way the client can force a sample, so forced samples are limited per second.
 """
 
 import re
@@ -32,7 +32,7 @@ _LOW_DIGITS: Final = 16  # hexadecimal digits of a trace id that are always rand
 
 
 class Traceparent(NamedTuple):
-    """The caller's trace, and whether the caller samples it."""
+    """The client's trace, and whether the client samples it."""
 
     trace_id: str
     is_sampled: bool
@@ -49,7 +49,7 @@ def read_traceparent(header: str | None) -> Traceparent | None:
 
 
 def create_trace_ids(parent: Traceparent | None) -> TraceIds:
-    """Create the ids of a request without a span: in the caller's trace, or in a new one."""
+    """Create the ids of a request without a span: in the client's trace, or in a new one."""
     digits = f"{getrandbits(192) | _NEITHER_ZERO:048x}"
     return TraceIds(parent.trace_id if parent else digits[:32], digits[32:])
 
@@ -57,7 +57,7 @@ def create_trace_ids(parent: Traceparent | None) -> TraceIds:
 class Sampler:
     """The sampler that the `OTEL_TRACES_SAMPLER` variables choose.
 
-    `ratio` is the share of requests sampled when no caller decides. `capped` counts samples that callers were refused.
+    `ratio` is the share of requests sampled without a `traceparent`. `capped` counts forced samples above the limit.
     ValueError: the variables are invalid.
     """
 
@@ -81,7 +81,7 @@ class Sampler:
         if self._is_parent_based:
             return parent.is_sampled and self._is_below_cap()
         if self.ratio >= 1:
-            return True  # Nobody forced it.
+            return True  # Every request is sampled: none was forced.
         return int(parent.trace_id[-_LOW_DIGITS:], 16) < self.ratio * 16**_LOW_DIGITS and self._is_below_cap()
 
     def _is_below_cap(self) -> bool:

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK of one service: which signals go where."""
+"""The OpenTelemetry SDK of one service: readers of metrics, and exporters of the signals that have an endpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class Sdk(NamedTuple):
 
 
 def open_sdk(identity: Identity, environment: Mapping[str, str], instruments: Instruments) -> Sdk:
-    """Open the readers and exporters that the environment asks for."""
+    """Open the readers and exporters that the environment configures."""
     choose_conventions()
     resource = create_resource(identity, environment)
     bridge = InstrumentBridge(instruments)

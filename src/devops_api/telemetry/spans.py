@@ -21,7 +21,7 @@ from devops_api.telemetry.sampling import create_trace_ids
 
 
 class Spans:
-    """Makes spans and hands them to a processor. `in_flight` is the number of requests that have one now."""
+    """Makes spans and hands them to a processor. `in_flight` is the number of requests that have a span now."""
 
     def __init__(self, resource: Resource, processor: SpanProcessor) -> None:
         # The requests that get here are sampled already.
@@ -58,7 +58,7 @@ class Spans:
     def start_span(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
         """Make a client span that is a child of the request's span, if there is one; it gets the type of an error.
 
-        It does not become the current span, which would double its cost: the calls it is made for have no children.
+        It does not become the current span, which would double its cost: its operation has no child spans.
         """
         if not trace.get_current_span().is_recording():
             yield
@@ -75,7 +75,7 @@ class Spans:
 
 
 async def handle_without_span(request: web.Request, observation: Observation, handler: Handler) -> web.StreamResponse:
-    """Handle a sampled request whose span nobody would get: its ids alone lead from an exemplar to its log lines."""
+    """Handle a sampled request without a span: its ids link an exemplar to its log lines."""
     observation.trace = create_trace_ids(observation.parent)
     return await handler(request)
 

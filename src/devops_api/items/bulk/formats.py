@@ -1,4 +1,4 @@
-"""The formats of imports and exports, and which of them a request asks for."""
+"""The formats of imports and exports, and their negotiation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple

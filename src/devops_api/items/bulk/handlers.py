@@ -64,7 +64,7 @@ class BulkHandlers:
         self._export_timeout_s = export_timeout_s
 
     async def import_items(self, request: web.Request) -> web.Response:
-        """POST /items/import."""
+        """Serve `POST /items/import`."""
         source = _FORMATS[require_media_type(request, *_FORMATS)]
         is_upsert, stops_at_error = _parse_options(request)
         importer = Importer(self._store, source, is_upsert=is_upsert, stops_at_error=stops_at_error)
@@ -84,7 +84,7 @@ class BulkHandlers:
         return web.Response(body=encode_json(importer.report), content_type=JSON)
 
     async def export_items(self, request: web.Request) -> web.StreamResponse:
-        """GET and HEAD /items/export."""
+        """Serve `GET /items/export`, and `HEAD` like it."""
         target = negotiate(request.query.get("format"), request.headers.get("Accept", ""))
         query = parse_query(request.query, EXPORT_PARAMETERS)
         response = web.StreamResponse(

@@ -50,7 +50,7 @@ class ImportReport(msgspec.Struct):
 
 
 class Importer:
-    """One import. `report` is true between any two awaits, and so is `conflicts`, its lines with a taken sku.
+    """One import. `report`, and `conflicts` (its lines with a taken sku), are accurate at every await.
 
     With `is_upsert` a row replaces the item that has its sku, and must have one. `is_stopped` says that the import met
     an error with `stops_at_error`.
@@ -141,14 +141,14 @@ class Importer:
             self._rows, self._lines, self._rejected = [], [], []
 
     async def _settle(self) -> None:
-        """Wait for the chunk being written, even if this import is cancelled: the report must be true."""
+        """Wait for the chunk being written, even if this import is cancelled: the report must be accurate."""
         writing = self._writing
         if writing is None:
             return
         try:
             await asyncio.shield(writing)
         finally:
-            if writing.done():  # If it is not, the cancelled import settles once more in `run`.
+            if writing.done():  # Otherwise the import was cancelled, and `run` settles once more.
                 self._writing = None
 
     async def _store_chunk(

@@ -41,7 +41,7 @@ CREATE_BATCH: Final = Operation(
             response={"items": [create_item("Bulb", 3, version=1), create_item("Shade", 12.5, version=1)]},
         ),
         Example(
-            "refused",
+            "one-invalid",
             "One invalid item",
             422,
             body=[{"name": "Bulb", "price": 3}, {"price": -1}],
@@ -54,9 +54,9 @@ IMPORT_ITEMS: Final = Operation(
     _GROUP,
     "Import items from a stream of any length",
     "The body is NDJSON with one item per line, or CSV with a header row and `tags` separated by spaces. Lines are "
-    "stored in chunks while they arrive. However the import ends, `stored_through_line` says how far it came. With "
-    "`upsert=sku`, it is safe to repeat. Fields that the service sets, such as `id`, are ignored, so an export can be "
-    "imported.",
+    "stored in chunks while they arrive. However the import ends, every line up to `stored_through_line` was stored or "
+    "rejected, and no later line was. With `upsert=sku`, an import is safe to repeat. Fields that the service sets, "
+    "such as `id`, are ignored, so an export can be imported.",
     IMPORT_PARAMETERS,
     _LINES,
     (Response(200, "The report of the import.", {JSON: "ImportReport"}),),

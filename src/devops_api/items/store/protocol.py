@@ -38,7 +38,7 @@ class ItemQuery(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Up to `limit` items in order; the following page starts after `next`; `total` counts all matches if asked for."""
+    """Up to `limit` items in order; the following page starts after `next`; `total` counts all matches if requested."""
 
     items: Sequence[Item]
     next: Position | None
@@ -92,7 +92,7 @@ class ItemStore(Protocol):
         """Return the item. NotFoundError."""
 
     async def find(self, query: ItemQuery) -> Page:
-        """Return one page. An item that exists throughout a walk is seen exactly once, whatever else changes."""
+        """Return one page. An item that exists throughout a walk over all pages is returned exactly once."""
 
     async def update(
         self, item_id: str, edit: Callable[[Item], ItemFields], expected: frozenset[int] | None = None

@@ -1,4 +1,4 @@
-"""Reads must see one state of the database, and end when nobody waits for them."""
+"""Reads must see one state of the database, and stop when their task is cancelled."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From an `ItemQuery` to SQL, and to a page."""
+"""Translate an `ItemQuery` into SQL, and read its page."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -151,7 +151,9 @@ def _create_page(query: ItemQuery, rows: list[Any], total: int | None) -> Page:
 def _parse_position(position: Position) -> int:
     sequence = parse_id(position.item_id)
     if sequence is None:
-        raise InvalidError([FieldError("cursor", "is not a cursor; use `next` of a page unchanged", "parameter")])
+        raise InvalidError(
+            [FieldError("cursor", "is not a valid cursor; send `next` of a page unchanged", "parameter")]
+        )
     return sequence
 
 

@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class StoreObserver(Protocol):
-    """Learns of each commit, failed ones included; called in the writer's thread."""
+    """Observes each commit, failed ones included; called in the writer's thread."""
 
     def batch(self, size: int, wait_s: float, commit_s: float) -> None:
-        """Take note: `size` changes shared a commit of `commit_s`; the first of them had waited `wait_s`."""
+        """Record a commit of `size` changes that took `commit_s`; the first of them had waited `wait_s`."""
 
 
 class SilentObserver:

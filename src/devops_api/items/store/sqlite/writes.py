@@ -27,7 +27,7 @@ from devops_api.items.store.sqlite.columns import (
 )
 
 KEY_LIFE_MS: Final = 24 * 3600 * 1000
-KEYS_PURGED: Final = 4  # with each new key, so that old keys go faster than new ones come
+KEYS_PURGED: Final = 4  # deleted with each new key, so that expired keys cannot accumulate
 TAKEN: Final = "is taken by another item"
 
 _SELECT_SKUS: Final = "SELECT sku, sequence FROM json_each(?) CROSS JOIN items ON sku = value"
@@ -138,7 +138,7 @@ def delete(connection: apsw.Connection, item_id: str, expected: frozenset[int] |
 
 
 def check(connection: apsw.Connection) -> None:
-    """Write something, so that a full or read-only disk is noticed before a client meets it."""
+    """Write something, so that a full or read-only disk is noticed before a client's write fails."""
     connection.execute("UPDATE state SET checked_at_ms = ?", (_now_ms(),))
 
 
