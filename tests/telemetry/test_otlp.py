@@ -1,4 +1,4 @@
-"""A collector gets everything in the real protocol; one that is down, slow or rejects data delays no request."""
+"""A collector gets spans, logs and metrics in the real protocol."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Counts that are right for one request must be right for many at once, and clients must not create series."""
+"""Counts are exact under load, and no client can create series or use up memory."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Record each request: duration, body sizes, and for sampled requests the trace."""
+"""What is recorded of each request: duration, body sizes, and for sampled requests the trace."""
 
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, MutableSequence
@@ -20,15 +20,16 @@ CLIENT_CLOSED_REQUEST: Final = 499  # nginx's code for a client that disconnecte
 UNMATCHED_ROUTE: Final = "/{unmatched}"  # the route of all paths that match none
 _SERVER_ERROR: Final = 500
 _METHODS_WITH_BODY: Final = ("POST", "PUT", "PATCH")
-# Failures whose series exist from the start: Prometheus sees no increase in a series that first appears at 1.
+# How every route can fail, beside its success: an increase from no series to 1 is no increase to Prometheus.
 INITIAL_FAILURES: Final = ((500, OTHER), (503, "StoreUnavailableError"), (503, "OverloadedError"))
 
 
 class Observation:
     """One request as telemetry sees it.
 
-    `parent` is the client's trace, `trace` the request's own ids if it is sampled, `error_type` the type of the error
-    behind a 5xx response. `duration_s` is set when the request has been handled.
+    `parent` is the caller's trace, `trace` the request's own ids if it is sampled, `error_type` the type of the error
+    that a response with a server error stands for. `duration_s` is set when the request has been handled. `request_id`
+    is empty if the application gives its requests no ids.
     """
 
     __slots__ = ("duration_s", "error_type", "parent", "request_id", "trace")
@@ -98,14 +99,7 @@ class RouteTelemetry:
             self._record_error(request, error, observation)
             raise
         observation.duration_s = perf_counter() - started
-        self._record(request, response, observation)
-        return response
-
-    def record_refusal(self, status: int) -> None:
-        """Record a request that the HTTP parser rejected: it has no valid method and reaches no handler."""
-        self._find(OTHER, status, None, 1).duration.record(0.0)
-
-    def _record(self, request: web.Request, response: web.StreamResponse, observation: Observation) -> None:
+        # Recording is written out here: a method of its own costs 0.3 us of 35 (timeit).
         key = request.method, response.status, observation.error_type, request.version.minor
         duration, durations, response_sizes, request_size = self._recorders.get(key) or self._find(*key)
         # Appending instead of `Series.record` saves 0.25 us of 35 here and below (timeit).
@@ -188,7 +182,7 @@ class SilentRoute:
 
 
 def _describe_error(error: BaseException, failure: str | None) -> tuple[int, str | None]:
-    """Return the status and error type of a request whose handler raised. `failure` interrupted its response."""
+    """Return the status and error type of a request whose handler raised. `failure` broke off its response."""
     if isinstance(error, web.HTTPException):
         return error.status, type(error).__qualname__ if error.status >= _SERVER_ERROR else None
     if failure is not None:
