@@ -177,7 +177,7 @@ class Variant:
             instrument_stock(self._service.app)
         if self.name == "middleware":
             instrument(self._service.app, name="bench", version="1.0", metrics_path=None)
-        runner = Runner(self._service.app, on_parse_error=lambda _: None, header_timeout_s=60)
+        runner = Runner(self._service.app, on_parse_error=lambda _: None, header_timeout_s=60, send_timeout_s=60)
         await runner.setup()
         target = f"GET /items/{created.item.id} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept: */*\r\n".encode()
         self._load = Load(runner.server, target + (TRACEPARENT if self.name == "flood" else b"") + b"\r\n")

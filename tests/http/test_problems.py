@@ -37,7 +37,7 @@ def read_document(error: ProblemError, status: int | None = None) -> dict[str, A
     response = create_problem_response(error, instance="/things", request_id="r-1", status=status)
     assert isinstance(response.body, bytes)
     document: dict[str, Any] = orjson.loads(response.body)
-    assert (response.content_type, response.status) == ("application/problem+json", document["status"])
+    assert (response.headers["Content-Type"], response.status) == ("application/problem+json", document["status"])
     return document
 
 

@@ -60,7 +60,7 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
         )
         app = web.Application()
         add_routes(app.router, wrapper, [Route("GET", "/{name}", None, handler, OPERATION)])
-        runner = Runner(app, on_parse_error=lambda _: None, header_timeout_s=5)
+        runner = Runner(app, on_parse_error=lambda _: None, header_timeout_s=5, send_timeout_s=5)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         client = aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}")

@@ -12,6 +12,7 @@ from devops_api.apidocs.openapi import create_openapi
 from devops_api.apidocs.page import render_page
 from devops_api.http.bodies import JSON, is_unchanged
 from devops_api.http.operations import IF_NONE_MATCH, Example, Operation, Response, Schema
+from devops_api.http.replies import Reply
 from devops_api.http.routes import Route
 from devops_api.identity import Identity
 from devops_api.settings.service import ServiceSettings
@@ -95,5 +96,5 @@ class _Document:
 
     def respond(self, request: web.Request) -> web.Response:
         if is_unchanged(request, self._etag):
-            return web.Response(status=304, headers={"ETag": self._etag})
-        return web.Response(body=self._body, headers=self._headers)
+            return Reply(status=304, headers={"ETag": self._etag})
+        return Reply(self._body, headers=self._headers)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from devops_api.errors import FieldError, InjectedFaultError, InvalidError
 from devops_api.http.bodies import JSON, decode_json, read_body, require_media_type
 from devops_api.http.operations import DELETE_FAULTS, GET_FAULTS, PUT_FAULTS
+from devops_api.http.replies import Reply
 from devops_api.http.routes import Route
 
 BODY_BYTES_MAX: Final = 16 * 1024
@@ -64,7 +64,7 @@ class FaultInjector:
 
     async def get_plan(self, _: web.Request) -> web.Response:
         """Serve `GET /faults`."""
-        return web.Response(body=orjson.dumps(msgspec.to_builtins(self._plan)), content_type=JSON)
+        return Reply(msgspec.json.encode(self._plan), headers={"Content-Type": JSON})
 
     async def put_plan(self, request: web.Request) -> web.Response:
         """Serve `PUT /faults`."""
@@ -75,7 +75,7 @@ class FaultInjector:
     async def delete_plan(self, _: web.Request) -> web.Response:
         """Serve `DELETE /faults`."""
         self._plan = FaultPlan()
-        return web.Response(status=204)
+        return Reply(status=204)
 
 
 def _decode_plan(body: bytes, paths: Sequence[str]) -> FaultPlan:

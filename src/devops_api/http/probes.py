@@ -11,11 +11,12 @@ from aiohttp import web
 from devops_api.errors import UnavailableError
 from devops_api.http.admission import Admission
 from devops_api.http.operations import HEALTH, LIVENESS, METRICS, READINESS
+from devops_api.http.replies import Reply
 from devops_api.http.routes import Route
 from devops_api.telemetry.pipeline import Telemetry
 
 CHECK_TIMEOUT_S: Final = 2.0  # below the 3 s after which the image's HEALTHCHECK gives up
-_NO_STORE: Final = {"Cache-Control": "no-store"}
+_HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 Check = Callable[[], Awaitable[object]]  # raises UnavailableError when what it checks does not work
 
 
@@ -64,7 +65,7 @@ class Probes:
         """Serve `GET /metrics`."""
         headers = request.headers
         exposition = await self._telemetry.render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
-        return exposition.to_response()
+        return Reply(exposition.body, headers=exposition.headers)
 
     async def is_ready(self) -> bool:
         """Return whether the service is ready: it does not drain, and every check passes."""
@@ -85,6 +86,4 @@ async def _run_check(check: Check) -> dict[str, Any]:
 
 
 def _respond(document: dict[str, Any], *, is_ok: bool) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(document), status=200 if is_ok else 503, content_type="application/json", headers=_NO_STORE
-    )
+    return Reply(orjson.dumps(document), 200 if is_ok else 503, _HEADERS)

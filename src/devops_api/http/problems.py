@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 from devops_api.errors import ERRORS_MAX, ProblemError
+from devops_api.http.replies import Reply
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -36,4 +37,4 @@ def create_problem_response(
     }
     if error.errors:
         document["errors"] = [{entry.kind: entry.where, "detail": entry.detail} for entry in error.errors[:ERRORS_MAX]]
-    return web.Response(body=orjson.dumps(document), status=code, content_type=PROBLEM_JSON, headers=error.headers)
+    return Reply(orjson.dumps(document), code, {"Content-Type": PROBLEM_JSON, **error.headers})

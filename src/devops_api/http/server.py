@@ -21,14 +21,21 @@ OnParseError = Callable[[int], None]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_header_timeout_s", "_on_parse_error")
+    __slots__ = ("_header_timeout_s", "_on_parse_error", "send_timeout_s")
 
     def __init__(
-        self, manager: web.Server, *, on_parse_error: OnParseError, header_timeout_s: float, **options: Any
+        self,
+        manager: web.Server,
+        *,
+        on_parse_error: OnParseError,
+        header_timeout_s: float,
+        send_timeout_s: float,
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._on_parse_error = on_parse_error
         self._header_timeout_s = header_timeout_s
+        self.send_timeout_s = send_timeout_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the first headers a shorter time than aiohttp gives an idle connection."""
@@ -67,11 +74,18 @@ class Runner(web.AppRunner):
     """Run an application on `Connection`s; `options` are those of aiohttp's `RequestHandler`."""
 
     def __init__(
-        self, app: web.Application, *, on_parse_error: OnParseError, header_timeout_s: float, **options: Any
+        self,
+        app: web.Application,
+        *,
+        on_parse_error: OnParseError,
+        header_timeout_s: float,
+        send_timeout_s: float,
+        **options: Any,
     ) -> None:
         super().__init__(app, access_log=None, **options)
         self._on_parse_error = on_parse_error
         self._header_timeout_s = header_timeout_s
+        self._send_timeout_s = send_timeout_s
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
@@ -82,6 +96,7 @@ class Runner(web.AppRunner):
             loop=server._loop,  # noqa: SLF001 - see the module's docstring
             on_parse_error=self._on_parse_error,
             header_timeout_s=self._header_timeout_s,
+            send_timeout_s=self._send_timeout_s,
             lingering_time=self._header_timeout_s,
             **server._kwargs,  # noqa: SLF001
         )

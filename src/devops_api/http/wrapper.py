@@ -27,6 +27,7 @@ from devops_api.http.admission import Admission
 from devops_api.http.auth import Access
 from devops_api.http.events import EventLogger
 from devops_api.http.problems import create_problem_response
+from devops_api.http.replies import Reply
 from devops_api.http.state import PRINCIPAL, REQUEST_ID_HEADER, REQUEST_STATE, RequestState
 from devops_api.telemetry.pipeline import Telemetry
 from devops_api.telemetry.requests import UNMATCHED_ROUTE
@@ -73,7 +74,7 @@ class HandlerWrapper:
 
         async def refuse(request: web.Request) -> web.StreamResponse:
             if request.method == "OPTIONS":
-                return web.Response(status=204, headers=allow)
+                return Reply(status=204, headers=allow)
             raise MethodNotAllowedError(
                 f"{request.method} is not allowed here; allowed are {allow['Allow']}", headers=allow
             )

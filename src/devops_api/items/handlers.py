@@ -17,6 +17,7 @@ from devops_api.http.bodies import (
 )
 from devops_api.http.events import EventLogger
 from devops_api.http.operations import IDEMPOTENCY_KEY_MAX
+from devops_api.http.replies import Reply
 from devops_api.http.state import PRINCIPAL
 from devops_api.items.decoding import decode_item, decode_items, decode_patch
 from devops_api.items.encoding import create_document, encode_item, encode_json
@@ -55,15 +56,15 @@ class ItemHandlers:
         else:
             self._created.add(1)
             self._events.emit("item_created", request, item_id=created.item.id)
-        return web.Response(body=encode_item(created.item), status=201, headers=headers)
+        return Reply(encode_item(created.item), 201, headers)
 
     async def get_item(self, request: web.Request) -> web.Response:
         """Serve `GET /items/{id}`, and `HEAD` like it."""
         item = await self._store.get(request.match_info["id"])
         headers = _create_headers(item)
         if is_unchanged(request, headers["ETag"]):
-            return web.Response(status=304, headers={"ETag": headers["ETag"]})
-        return web.Response(body=encode_item(item), headers=headers)
+            return Reply(status=304, headers={"ETag": headers["ETag"]})
+        return Reply(encode_item(item), headers=headers)
 
     async def list_items(self, request: web.Request) -> web.Response:
         """Serve `GET /items`."""
@@ -76,7 +77,7 @@ class ItemHandlers:
         headers = {"Content-Type": JSON}
         if following is not None:
             headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
-        return web.Response(body=encode_json(document), headers=headers)
+        return Reply(encode_json(document), headers=headers)
 
     async def replace_item(self, request: web.Request) -> web.Response:
         """Serve `PUT /items/{id}`."""
@@ -100,7 +101,7 @@ class ItemHandlers:
         await self._store.delete(item_id, read_if_match(request))
         self._deleted.add(1)
         self._events.emit("item_deleted", request, item_id=item_id)
-        return web.Response(status=204)
+        return Reply(status=204)
 
     async def create_batch(self, request: web.Request) -> web.Response:
         """Serve `POST /items/batch`."""
@@ -110,12 +111,12 @@ class ItemHandlers:
         self._created.add(len(items))
         self._events.emit("items_batch_created", request, count=len(items))
         document = {"items": [create_document(item) for item in items]}
-        return web.Response(body=encode_json(document), status=201, content_type=JSON)
+        return Reply(encode_json(document), 201, {"Content-Type": JSON})
 
     def _respond_updated(self, request: web.Request, item: Item) -> web.Response:
         self._updated.add(1)
         self._events.emit("item_updated", request, item_id=item.id, version=item.version)
-        return web.Response(body=encode_item(item), headers=_create_headers(item))
+        return Reply(encode_item(item), headers=_create_headers(item))
 
 
 def _create_headers(item: Item) -> dict[str, str]:

@@ -90,6 +90,7 @@ async def _start(service: Service, app: web.Application, port: int) -> Runner:
         app,
         on_parse_error=unparsed.record_refusal,
         header_timeout_s=settings.header_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
         keepalive_timeout=settings.keepalive_timeout_s,
         shutdown_timeout=settings.stop_timeout_s * CLOSE_SHARE / 2,
         auto_decompress=False,

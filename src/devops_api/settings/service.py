@@ -45,6 +45,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, le=3600, description="longest time that a connection may be idle, or take to send its next headers"),
     ] = 75.0
+    send_timeout_s: Annotated[
+        float, Meta(ge=0.01, le=3600, description="longest time for a client to read a response that is not a stream")
+    ] = 30.0
     drain_delay_s: Annotated[
         float, Meta(ge=0, le=300, description="time between failing readiness and closing the listening socket")
     ] = 1.0

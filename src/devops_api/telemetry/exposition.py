@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -31,12 +30,11 @@ class Exposition(NamedTuple):
     content_encoding: str
     size_bytes: int
 
-    def to_response(self) -> web.Response:
-        """Return the HTTP response."""
-        headers = {"Content-Type": self.content_type, "Vary": "Accept, Accept-Encoding"}
-        if self.content_encoding:
-            headers["Content-Encoding"] = self.content_encoding
-        return web.Response(body=self.body, headers=headers)
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the HTTP response."""
+        coding = {"Content-Encoding": self.content_encoding} if self.content_encoding else {}
+        return {"Content-Type": self.content_type, "Vary": "Accept, Accept-Encoding", **coding}
 
 
 class Renderer:

@@ -92,4 +92,4 @@ class TelemetryMiddleware:
         """Serve the metrics, in the format that `Accept` prefers."""
         headers = request.headers
         exposition = await self._telemetry.render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
-        return exposition.to_response()
+        return web.Response(body=exposition.body, headers=exposition.headers)

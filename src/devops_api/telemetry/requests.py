@@ -108,9 +108,8 @@ class RouteTelemetry:
         else:
             duration.record(observation.duration_s, observation.trace)
         if response_sizes is not None:
-            # The size of the most frequent kind of response; `content_length` costs 0.4 us of 35 more (timeit).
-            body = response.body if type(response) is web.Response else None
-            size = len(body) if type(body) is bytes else _measure(request, response)
+            # What was written of a streamed response, with headers and framing; else what will be.
+            size = request.writer.output_size if response.prepared else response.content_length
             if size is not None:
                 response_sizes.append(size)
         if request_size is not None and request.body_exists:
@@ -190,8 +189,3 @@ def _describe_error(error: BaseException, failure: str | None) -> tuple[int, str
     if isinstance(error, CancelledError | ConnectionError):
         return CLIENT_CLOSED_REQUEST, None
     return _SERVER_ERROR, type(error).__qualname__
-
-
-def _measure(request: web.Request, response: web.StreamResponse) -> int | None:
-    """Return the size of a response's body: what was written of it, with headers and framing, or what it will be."""
-    return request.writer.output_size if response.prepared else response.content_length

@@ -19,6 +19,7 @@ from devops_api.errors import (
 from devops_api.http.admission import Admission
 from devops_api.http.bodies import JSON, require_media_type, start_body
 from devops_api.http.events import EventLogger
+from devops_api.http.replies import Reply
 from devops_api.http.state import REQUEST_ID_HEADER, REQUEST_STATE
 from devops_api.items.bulk.formats import FORMATS, Format, negotiate
 from devops_api.items.bulk.imports import Importer
@@ -81,7 +82,7 @@ class BulkHandlers:
             raise ImportStoppedError("The import stopped at its first invalid line, as requested", members=report)
         if not is_complete:
             raise UnavailableError("The service is stopping; the report says what is stored", members=report)
-        return web.Response(body=encode_json(importer.report), content_type=JSON)
+        return Reply(encode_json(importer.report), headers={"Content-Type": JSON})
 
     async def export_items(self, request: web.Request) -> web.StreamResponse:
         """Serve `GET /items/export`, and `HEAD` like it."""
