@@ -101,6 +101,20 @@ def test_an_import_from_a_silent_pipe_can_be_interrupted(commands: Commands) -> 
         )
 
 
+async def test_an_import_that_the_service_gives_up_fails_and_says_what_is_stored(
+    commands: Commands, tmp_path: Path
+) -> None:
+    async with run_process(tmp_path, request_timeout_s=0.5) as process:
+        importing = commands.start("import", "-", "--url", process.url, stdin=subprocess.PIPE)
+        assert importing.stdin is not None
+        importing.stdin.write(create_rows(1_500))
+        importing.stdin.flush()
+        await wait_until("exit of the import", lambda: importing.poll() is not None, timeout_s=20)
+        output, errors = await asyncio.to_thread(importing.communicate)
+    assert (importing.returncode, output) == (1, "")
+    assert re.search(r"responded 408: .*; \d+ created, .*processed through line \d+", errors)
+
+
 def test_an_import_reads_a_non_blocking_pipe_to_its_end(commands: Commands) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

@@ -8,6 +8,7 @@ import select
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
+from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
 from threading import Thread
@@ -86,14 +87,16 @@ class ServiceTarget:
     async def import_stream(
         self, body: AsyncIterator[bytes], file_format: Format, *, is_upsert: bool, stops_at_error: bool
     ) -> dict[str, Any]:
-        """Import items; return the members of the report. TransferError: the service rejected the import."""
+        """Import items; return the members of the report. TransferError: the import was rejected or did not end."""
         options = {"on_error": "abort" if stops_at_error else "skip"} | ({"upsert": "sku"} if is_upsert else {})
         headers = {"Content-Type": file_format.media_type}
         async with self._session.post("/items/import", params=options, data=body, headers=headers) as response:
             report: dict[str, Any] = await response.json(content_type=None)
-            if "created" not in report:
-                raise TransferError(f"the service responded {response.status}: {report.get('detail')}")
-            return report
+            # An import that stopped at an invalid line, as requested, ended like any other.
+            if "created" in report and response.status in {HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY}:
+                return report
+            stored = f"; {_describe(report)}" if "created" in report else ""
+            raise TransferError(f"the service responded {response.status}: {report.get('detail')}{stored}")
 
     async def export_stream(self, file_format: Format) -> AsyncGenerator[tuple[bytes, int], None]:
         """Yield the export as the service streams it."""
