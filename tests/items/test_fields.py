@@ -32,9 +32,9 @@ def test_fields_are_those_of_the_struct_in_order() -> None:
 def test_filters_are_named_after_their_fields() -> None:
     filters = list_filters(list_fields(Parcel))
     assert [(name, entry.comparison, entry.description) for name, entry in filters.items()] == [
-        ("min_weight_grams", ">=", "The lowest weight grams, inclusive."),
-        ("max_weight_grams", "<=", "The highest weight grams, inclusive."),
-        ("value", "=", "The value of the item."),
+        ("min_weight_grams", ">=", "The lowest `weight_grams`, inclusive."),
+        ("max_weight_grams", "<=", "The highest `weight_grams`, inclusive."),
+        ("value", "=", "The `value` of the item."),
         ("stamp", "all", "A stamp. Repeat it to require several stamps."),
     ]
 

@@ -11,18 +11,17 @@ MATCHING = [
         "sort",
         "query",
         {"enum": SORTS, "default": "-created_at"},
-        "The order; `-` means descending. Text sorts by code point.",
+        "The sort order; `-` means descending. Text sorts by code point.",
     ),
     Parameter(
         "q",
         "query",
         {"type": "string", "maxLength": 200},
-        "Words to find in name and description. Each matches as a prefix, without regard to case and accents; all "
-        "must match.",
+        "Words to find in name and description. All must match; each matches as a prefix and ignores case and accents.",
     ),
-    Parameter("min_price", "query", PRICE, "The lowest price, inclusive."),
-    Parameter("max_price", "query", PRICE, "The highest price, inclusive."),
-    Parameter("sku", "query", {"type": "string"}, "The sku of the item."),
+    Parameter("min_price", "query", PRICE, "The lowest `price`, inclusive."),
+    Parameter("max_price", "query", PRICE, "The highest `price`, inclusive."),
+    Parameter("sku", "query", {"type": "string"}, "The `sku` of the item."),
     Parameter(
         "tag", "query", {"type": "array", "items": TAG, "maxItems": 20}, "A tag. Repeat it to require several tags."
     ),

@@ -16,7 +16,7 @@ from conftest import Running, StartService
 from scrapes import OPENMETRICS, TRACE_ID, TRACEPARENT
 
 EXPECTED = Path(__file__).with_name("metrics.txt")
-STALE = "metrics.txt is stale; if so intended: WRITE_METRICS_TEXT=1 pytest tests/telemetry/test_exposition_text.py"
+STALE = "metrics.txt differs: run `WRITE_EXPECTED=1 make test ARGS=-k=expected_text` and review the difference"
 ITEM = {"name": "Test", "price": 9.99, "sku": "a"}
 LINES = b'{"name": "One", "price": 1}\n{"name": "Two", "price": 2}\n{"price": 3}\nnonsense\n'
 JSON = {"Content-Type": "application/json"}
@@ -122,7 +122,7 @@ async def scripted(start_service: StartService) -> Running:
 async def test_openmetrics_is_the_expected_text(scripted: Running) -> None:
     lines = await read_metrics(scripted, OPENMETRICS)
     found = mask([EXEMPLAR.sub("", line) for line in lines])
-    if os.environ.get("WRITE_METRICS_TEXT"):
+    if os.environ.get("WRITE_EXPECTED"):
         EXPECTED.write_text("\n".join([*found, ""]))
     assert found == EXPECTED.read_text().splitlines(), STALE
     # The bucket of a request depends on the clock, so the exemplar is checked separately.

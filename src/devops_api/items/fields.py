@@ -128,11 +128,6 @@ class Field(NamedTuple):
     default: Any
 
     @property
-    def label(self) -> str:
-        """The name in prose."""
-        return self.name.replace("_", " ")
-
-    @property
     def singular(self) -> str:
         """The name of one element of a list."""
         return self.name.removesuffix("s")
@@ -183,15 +178,15 @@ def list_filters(fields: Sequence[Field]) -> dict[str, FieldFilter]:
 
 
 def _iterate_filters(field: Field) -> Iterator[FieldFilter]:
-    name, label = field.name, field.label
+    name = field.name
     if field.kind.filter is Filter.EQUAL:
-        yield FieldFilter(name, field, "=", f"The {label} of the item.")
+        yield FieldFilter(name, field, "=", f"The `{name}` of the item.")
     elif field.kind.filter is Filter.RANGE:
-        yield FieldFilter(f"min_{name}", field, ">=", f"The lowest {label}, inclusive.")
-        yield FieldFilter(f"max_{name}", field, "<=", f"The highest {label}, inclusive.")
+        yield FieldFilter(f"min_{name}", field, ">=", f"The lowest `{name}`, inclusive.")
+        yield FieldFilter(f"max_{name}", field, "<=", f"The highest `{name}`, inclusive.")
     elif field.kind.filter is Filter.ALL:
         singular = field.singular
-        yield FieldFilter(singular, field, "all", f"A {singular}. Repeat it to require several {label}.")
+        yield FieldFilter(singular, field, "all", f"A {singular}. Repeat it to require several {name}.")
 
 
 Convert = Callable[[Any], Any]

@@ -5,6 +5,7 @@ Re-exports the metrics of the chassis, so that dashboards, alerts and the refere
 
 from typing import Final
 
+from devops_api.items.store.protocol import ItemStore
 from devops_api.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CPU_TIME,
@@ -34,9 +35,7 @@ __all__ = (  # the chassis' metrics, re-exported
     "RESPONSE_SIZE", "SAMPLES_CAPPED", "SCRAPE_DURATION", "SCRAPE_SIZE", "SPANS_DROPPED", "Metric",
 )  # fmt: skip
 
-STORE_OPERATIONS: Final = (
-    "create", "create_batch", "import_chunk", "get", "find", "update", "delete", "export", "count", "ping",
-)  # fmt: skip
+STORE_OPERATIONS: Final = tuple(name for name in vars(ItemStore) if not name.startswith("_") and name != "close")
 STORE_ERRORS: Final = (
     "StoreUnavailableError",
     "NotFoundError",
