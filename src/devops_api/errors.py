@@ -193,12 +193,12 @@ class UnsupportedMediaTypeError(ProblemError):
 
 
 class InvalidError(ProblemError):
-    """The request is well formed but its content is invalid; `errors` names every invalid part."""
+    """The request can be parsed but its content is invalid; `errors` names every invalid part."""
 
     status = 422
     title = "Invalid content"
     explanation = (
-        "The request is well formed but its content is invalid. `errors` names every error at once, by `pointer` "
+        "The request can be parsed but its content is invalid. `errors` names every error at once, by `pointer` "
         "into the body, by `parameter` of the query string or by `header`. Nothing was changed."
     )
 
