@@ -132,8 +132,9 @@ def test_an_invalid_database_url_is_refused_and_never_shown(url: str) -> None:
 
 
 def test_a_drain_delay_that_is_not_below_the_stop_timeout_is_refused() -> None:
-    with pytest.raises(SettingsError, match="DRAIN_DELAY_S must be below"):
-        read_item_settings({f"{PREFIX}DRAIN_DELAY_S": "9"})
+    for name, value in (("DRAIN_DELAY_S", "9"), ("STOP_TIMEOUT_S", "0.5")):  # each against the other's default
+        with pytest.raises(SettingsError, match="DRAIN_DELAY_S must be below"):
+            read_item_settings({f"{PREFIX}{name}": value})
     assert find_errors({f"{PREFIX}DRAIN_DELAY_S": "9", f"{PREFIX}STOP_TIMEOUT_S": "9.1"}) == ()
 
 

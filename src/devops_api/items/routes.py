@@ -7,6 +7,7 @@ from devops_api.http.routes import STREAM, Route
 from devops_api.items import operations
 from devops_api.items.bulk import operations as bulk_operations
 from devops_api.items.bulk.handlers import BulkHandlers
+from devops_api.items.errors import ImportStoppedError
 from devops_api.items.handlers import ItemHandlers
 from devops_api.items.metrics import ITEMS_REJECTED
 from devops_api.telemetry.pipeline import Telemetry
@@ -20,7 +21,8 @@ def create_routes(items: ItemHandlers, bulk: BulkHandlers, telemetry: Telemetry)
     rejected = telemetry.counter(ITEMS_REJECTED)
 
     def count_rejection(problem: ProblemError) -> None:
-        if problem.status in _REASONS:
+        # An import counts its rejected lines itself.
+        if problem.status in _REASONS and not isinstance(problem, ImportStoppedError):
             rejected.add(1, _REASONS[problem.status])
 
     routes = [

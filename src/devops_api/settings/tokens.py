@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
 Scope = Literal["read", "write"]
+_is_name = re.compile(r"[\w.-]{1,64}").fullmatch
 _LINE: Final = re.compile(r"(?P<name>[\w.-]{1,64})\s+(?P<scope>read|write)\s+(?P<digest>[0-9a-f]{64})")
 
 
@@ -61,6 +62,8 @@ def read_tokens(path: Path) -> Tokens:
 
 
 def create_token(name: str, scope: Scope) -> tuple[str, str]:
-    """Return a new token and its line for the file."""
+    """Return a new token and its line for the file. ValueError: the file cannot hold the name."""
+    if not _is_name(name):
+        raise ValueError("a name has 1 to 64 letters, digits and characters of . _ -")
     token = secrets.token_urlsafe(32)
     return token, f"{name} {scope} {sha256(token.encode()).hexdigest()}"

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from conftest import Running, StartService
 from processes import Process, run_process
+from scrapes import scrape
 
 from devops_api.items.bulk.imports import CHUNK_ROWS, ERRORS_SHOWN, LINES_SHOWN
 from devops_api.items.bulk.records import RECORD_BYTES_MAX
@@ -102,6 +103,11 @@ async def test_aborted_import_stores_exactly_the_lines_before_the_invalid_one(
     assert read_counts(problem) == (bad - 1, 0, 1, bad - 1)
     assert [error["line"] for error in problem["errors"]] == [bad]
     assert [item["sku"] for item in await read_items(client)] == [f"s{number}" for number in range(bad)]
+
+
+async def test_aborted_import_counts_its_rejected_line_once(client: aiohttp.ClientSession) -> None:
+    await run_import(client, row(0) + b"{}\n" + row(1), on_error="abort")
+    assert (await scrape(client)).sum("items_rejected_total") == 1
 
 
 async def test_upsert_replaces_by_sku_and_can_be_repeated(client: aiohttp.ClientSession) -> None:
