@@ -115,9 +115,9 @@ def test_the_code_belongs_to_root(engine: Engine, image: str) -> None:
 
 
 def test_everything_that_the_service_imports_is_there_as_byte_code(engine: Engine, image: str) -> None:
-    done = engine.run("run", "--rm", "--entrypoint", "python", image, "-v", "-c", "import devops_api.serve.serve")
+    done = engine.run("run", "--rm", "--entrypoint", "python", image, "-v", "-c", "import devops_api.cli.serve")
     assert done.returncode == 0, done.stdout
-    assert "import 'devops_api.serve.serve'" in done.stdout
+    assert "import 'devops_api.cli.serve'" in done.stdout
     compiled_at_start = [line for line in done.stdout.splitlines() if line.startswith("# code object from '/")]
     assert [line for line in compiled_at_start if ".pyc" not in line] == []
 
