@@ -85,7 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return 0 if Drill(options.api, options.prometheus, time.monotonic()).run(options.error_ratio) else 1
     except urllib.error.HTTPError as error:
-        sys.stderr.write(f"{error.url} responds {error.code}: the service must run with DEVOPS_API_FAULTS=true\n")
+        with error:
+            sys.stderr.write(f"{error.url} responds {error.code}: the service must run with DEVOPS_API_FAULTS=true\n")
     except OSError as error:
         sys.stderr.write(f"cannot connect: {error}\n")
     return 1

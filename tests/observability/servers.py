@@ -60,8 +60,9 @@ def send(method: str, url: str, body: Mapping[str, Any] | None = None, headers: 
             status: int = response.status
             return status
     except urllib.error.HTTPError as error:
-        error.read()
-        return error.code
+        with error:
+            error.read()
+            return error.code
     except OSError:
         return 0
 
